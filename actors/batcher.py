@@ -1,0 +1,134 @@
+"""The batcher: gathers the commands of one host into batches, fairly over organisations, one batch in flight.
+
+There is no fixed timer: the next batch is what queued while the last one was under way. After an answer it waits up
+to a few milliseconds for those who were just answered, when several were, because they are about to ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from actors.commands import Command, Outcome
+from conductor.domain import errors
+
+
+@dataclass(slots=True)
+class _Waiting:
+    command: Command
+    answer: asyncio.Future[Outcome]
+
+
+Send = Callable[[list[Command]], Awaitable[list[Outcome]]]
+"""Sends a batch and gives its outcomes in order; raises when the host cannot be reached in time."""
+
+
+class Batcher:
+    """The queue in front of one host.
+
+    most: commands a batch. linger_s: longest wait for those just answered. bound: commands queued before new ones
+    are refused.
+    """
+
+    def __init__(self, send: Send, *, most: int, linger_s: float, bound: int) -> None:
+        self._send = send
+        self._most = most
+        self._linger_s = linger_s
+        self._bound = bound
+        self._queues: dict[str, deque[_Waiting]] = {}
+        self._order: deque[str] = deque()
+        self._queued = 0
+        self._arrived = asyncio.Event()
+        self._enough = 0
+        self._task: asyncio.Task[None] | None = None
+        self.last_size = 0
+
+    @property
+    def queued(self) -> int:
+        """How many commands wait."""
+        return self._queued
+
+    async def run(self, command: Command) -> Outcome:
+        """Queue a command and wait for its outcome.
+
+        Raises Unavailable when too many wait already.
+        """
+        if self._queued >= self._bound:
+            raise errors.Unavailable(
+                "Too many calls wait for this server. Nothing was changed: try again in a second.",
+                facts={"queued": self._queued},
+                wait_s=1.0,
+            )
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+        waiting = _Waiting(command, asyncio.get_running_loop().create_future())
+        queue = self._queues.get(command.organization_id)
+        if queue is None:
+            queue = self._queues[command.organization_id] = deque()
+            self._order.append(command.organization_id)
+        queue.append(waiting)
+        self._queued += 1
+        if self._queued >= self._enough:
+            self._arrived.set()
+        return await waiting.answer
+
+    async def close(self) -> None:
+        """Stop working; what still waits is refused."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for waiting in self._take(self._queued):
+            if not waiting.answer.done():
+                waiting.answer.set_exception(errors.Unavailable("The server is stopping. Nothing was changed."))
+
+    async def _work(self) -> None:
+        answered = 0
+        while True:
+            if self._queued == 0 or (answered > 1 and self._queued < answered and self._linger_s > 0):
+                await self._linger(answered)
+            batch = [waiting for waiting in self._take(self._most) if not waiting.answer.done()]
+            if not batch:
+                continue
+            self.last_size = answered = len(batch)
+            try:
+                outcomes = await self._send([waiting.command for waiting in batch])
+            except errors.ConductorError as error:
+                for waiting in batch:
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+                continue
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(outcome)
+
+    async def _linger(self, answered: int) -> None:
+        """Wait for the first command; if several were just answered, a little longer for as many again."""
+        if self._queued == 0:
+            self._enough = 1
+            self._arrived.clear()
+            await self._arrived.wait()
+        if answered > 1 and self._queued < answered and self._linger_s > 0:
+            self._enough = min(answered, self._most)
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(self._linger_s):
+                    await self._arrived.wait()
+            except TimeoutError:
+                pass
+        self._enough = 1
+
+    def _take(self, most: int) -> list[_Waiting]:
+        """Take commands in turn from the organisations that wait."""
+        taken: list[_Waiting] = []
+        while self._order and len(taken) < most:
+            organization_id = self._order.popleft()
+            queue = self._queues[organization_id]
+            taken.append(queue.popleft())
+            self._queued -= 1
+            if queue:
+                self._order.append(organization_id)
+            else:
+                del self._queues[organization_id]
+        return taken

@@ -1,0 +1,233 @@
+"""The directory: an organisation's people, projects and tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from actors import views
+from actors.call import Call
+from actors.issuing import Issuer, revoke
+from actors.quota_keeper import no_project
+from conductor.domain import access, errors
+from conductor.domain.access import ADMIN_UP, AGENT_ROLES, MEMBER_ROLES, Role, TokenKind
+from conductor.domain.errors import NextStep
+from conductor.domain.events import EventKind
+from conductor.domain.organizations import Member, ProjectSettings, Token
+from conductor.operations import admin as ops
+from conductor.operations import audit as audit_ops
+from conductor.operations import projects as project_ops
+
+
+class Directory:
+    """Keeps the people, projects and tokens of one organisation."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+
+    def create_organization(self, request: ops.CreateOrganization, call: Call) -> ops.Organization:
+        """Make an organisation with nobody in it yet; the unit is already that of the new one."""
+        return views.organization(call.tx.organizations.create(request.name, slug=request.slug, plan=request.plan))
+
+    def add_member(self, request: ops.AddMember, call: Call) -> ops.Member:
+        """Add a person."""
+        self._require_grant(request.role.role, call)
+        return views.member(call.tx.organizations.add_member(request.name, email=request.email, role=request.role.role))
+
+    def remove_member(self, request: ops.RemoveMember, call: Call) -> ops.Member:
+        """Remove a person and end their tokens."""
+        member = self._member(request.member_id, call)
+        self._require_grant(member.role, call)
+        owners = call.tx.organizations.owners()
+        if [owner.id for owner in owners] == [member.id]:
+            raise errors.Forbidden(
+                f"{member.name} is the last owner of the organization and stays: make another owner first.",
+                facts={"member_id": member.id},
+                next=[NextStep("add_member", {"name": "New owner", "role": "owner"}, "then remove this one")],
+            )
+        removed = replace(member, removed_at=call.now)
+        call.tx.organizations.save_member(removed)
+        call.tx.record(EventKind.MEMBER_REMOVED, member.id, name=member.name, role=member.role.value)
+        revoke(call.tx.tokens.live_of_member(member.id, call.now), call.tx)
+        return views.member(removed)
+
+    def create_project(self, request: project_ops.CreateProject, call: Call) -> project_ops.Project:
+        """Make a project."""
+        chosen = request.settings.model_dump(exclude_none=True) if request.settings is not None else {}
+        project = call.tx.projects.create(
+            request.name,
+            slug=request.slug,
+            conflict_strategy=request.conflict_strategy,
+            root_path=request.root_path,
+            git_remote=request.git_remote,
+            settings=ProjectSettings(**chosen),
+        )
+        return views.project(project, call.tx, call.caller)
+
+    def create_token(self, request: ops.CreateToken, call: Call) -> ops.NewToken:
+        """Make a token for a person, an agent, a service or enrolment."""
+        if request.project_id is not None and call.tx.projects.get(request.project_id) is None:
+            raise no_project(request.project_id)
+        expires_at = None
+        if request.expires_in_days is not None:
+            expires_at = call.now + timedelta(days=request.expires_in_days)
+        role, name, agent_name, member_id = self._bearer(request, call)
+        token, text = self._issuer.issue(
+            call.tx,
+            request.kind,
+            role,
+            name=name,
+            project_id=request.project_id,
+            agent_name=agent_name,
+            member_id=member_id,
+            expires_at=expires_at,
+        )
+        return ops.NewToken(id=token.id, token=text, kind=token.kind, expires_at=expires_at)
+
+    def rotate_token(self, request: ops.RotateToken, call: Call) -> ops.NewToken:
+        """Replace a token; the former one lives on for the overlap."""
+        former = self._token(request.token_id or call.caller.token_id, call)
+        if former.id != call.caller.token_id:
+            self._require_admin(call)
+            self._require_grant(former.role, call)
+        if not former.is_valid(call.now):
+            raise errors.NotFound(
+                f"Token {former.id} is over: make a new one with create_token.",
+                facts={"token_id": former.id},
+                next=[NextStep("list_tokens", {}, "see which are valid")],
+            )
+        ends_at = call.now + timedelta(seconds=request.overlap_s)
+        if former.expires_at is None or ends_at < former.expires_at:
+            call.tx.tokens.save(replace(former, expires_at=ends_at))
+        token, text = self._issuer.issue(
+            call.tx,
+            former.kind,
+            former.role,
+            name=former.name,
+            project_id=former.project_id,
+            agent_name=former.agent_name,
+            member_id=former.member_id,
+            expires_at=former.expires_at,
+            event=EventKind.TOKEN_ROTATED,
+            replaces=former.id,
+        )
+        return ops.NewToken(id=token.id, token=text, kind=token.kind, expires_at=token.expires_at)
+
+    def revoke_token(self, request: ops.RevokeToken, call: Call) -> ops.RevokedToken:
+        """End a token at once."""
+        token = self._token(request.token_id, call)
+        self._require_grant(token.role, call)
+        if token.id == call.caller.token_id:
+            raise errors.Forbidden(
+                "That is the token you call with: rotate it with rotate_token, or have another admin revoke it.",
+                facts={"token_id": token.id},
+                next=[NextStep("rotate_token", {"overlap_s": 0}, "replace it at once")],
+            )
+        if token.revoked_at is None:
+            revoke([token], call.tx)
+        return ops.RevokedToken()
+
+    def log_action(self, request: audit_ops.LogAction, call: Call) -> audit_ops.LoggedAction:
+        """Write the caller's own entry into the audit log."""
+        call.tx.flush()
+        call.tx.record(
+            EventKind.ACTION_LOGGED,
+            request.resource_id,
+            project_id=call.project_id or None,
+            action=request.action,
+            metadata=dict(request.metadata) or None,
+        )
+        number = call.tx.flush()
+        if number is None:
+            raise ValueError("an event was recorded and none was written")
+        return audit_ops.LoggedAction(number=number)
+
+    def _bearer(self, request: ops.CreateToken, call: Call) -> tuple[Role, str | None, str | None, str | None]:
+        """Find who the token stands for: role, name, agent, member."""
+        match request.kind:
+            case TokenKind.USER:
+                member = self._member_for(request, call)
+                return member.role, member.name, None, member.id
+            case TokenKind.AGENT:
+                if request.project_id is None or request.agent_id is None:
+                    raise errors.Invalid(
+                        "A token of an agent needs project_id and agent_id of a registered agent.",
+                        facts={"argument": "agent_id" if request.project_id else "project_id"},
+                    )
+                agent = call.tx.agents.get(request.project_id, request.agent_id)
+                if agent is None:
+                    raise errors.NotFound(
+                        f"No agent {request.agent_id} in this project: register it with register_agent.",
+                        facts={"agent_id": request.agent_id},
+                    )
+                if request.role not in (None, agent.role):
+                    raise errors.Invalid(
+                        f"{agent.agent_id} is {agent.role}; its role is changed with register_agent and supersede.",
+                        facts={"argument": "role", "role": agent.role.value},
+                    )
+                return agent.role, request.name or agent.name, agent.agent_id, None
+            case TokenKind.SERVICE:
+                return Role.SERVICE, request.name, None, None
+            case TokenKind.ENROLMENT:
+                return Role.ENROLMENT, request.name, None, None
+
+    def _member_for(self, request: ops.CreateToken, call: Call) -> Member:
+        if request.member_id is not None:
+            member = self._member(request.member_id, call)
+            if request.role not in (None, member.role):
+                raise errors.Invalid(
+                    f"{member.name} is {member.role}: leave role out, a token has its member's role.",
+                    facts={"argument": "role", "role": member.role.value},
+                )
+            self._require_grant(member.role, call)
+            return member
+        if request.name is None or request.role is None:
+            raise errors.Invalid(
+                "A token of a person needs member_id, or name and role of a new member.",
+                facts={"argument": "role" if request.name else "name"},
+            )
+        if request.role not in MEMBER_ROLES:
+            raise errors.Invalid(
+                f"{request.role} is no role of a person: take owner, admin, member or viewer.",
+                facts={"argument": "role", "allowed": [role.value for role in MEMBER_ROLES]},
+            )
+        self._require_grant(request.role, call)
+        return call.tx.organizations.add_member(request.name, role=request.role)
+
+    def _member(self, member_id: str, call: Call) -> Member:
+        member = call.tx.organizations.member(member_id)
+        if member is None:
+            raise errors.NotFound(
+                f"No member {member_id} here. See the people with list_members.",
+                facts={"member_id": member_id},
+                next=[NextStep("list_members", {}, "see the people")],
+            )
+        return member
+
+    def _token(self, token_id: str, call: Call) -> Token:
+        token = call.tx.tokens.get(token_id)
+        is_others = token is not None and token.id != call.caller.token_id and call.caller.role not in ADMIN_UP
+        if token is None or is_others:
+            raise errors.NotFound(
+                f"No token {token_id} here. See the tokens with list_tokens.",
+                facts={"token_id": token_id},
+                next=[NextStep("list_tokens", {}, "see the tokens")],
+            )
+        return token
+
+    def _require_admin(self, call: Call) -> None:
+        if call.caller.role not in ADMIN_UP:
+            raise errors.Forbidden(
+                "Only an admin changes the tokens of others; leave token_id out to rotate your own.",
+                facts={"role": call.caller.role.value},
+            )
+
+    def _require_grant(self, role: Role, call: Call) -> None:
+        giver = call.caller.role
+        is_root = giver is Role.ROOT
+        if is_root or access.may_grant(giver, role) or (giver in ADMIN_UP and role in AGENT_ROLES):
+            return
+        raise errors.Forbidden(
+            f"A {giver} cannot give or end the role {role}: that takes an owner.",
+            facts={"role": giver.value, "given": role.value},
+        )

@@ -1,0 +1,176 @@
+"""The fleet: all hosts with their queues, and the clockwork that tells them when time has passed.
+
+A host that is lost under a batch is waited for and asked again with the same batch name; what was committed answers
+from its stored replies, the rest runs now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Protocol
+
+from actors.batcher import Batcher
+from actors.buckets import bucket_of, host_of
+from actors.commands import Chore, Command, HostStats, Outcome
+from actors.host_lost import HostFailed, HostLost
+from conductor import telemetry
+from conductor.domain import errors
+from conductor.setting_groups import Batch, Leases, Limits
+
+log = telemetry.logger("fleet")
+
+READY_S = 30.0
+"""How long a lost host is waited for; Ray restarts one in a second or two."""
+
+BatchOf = tuple[str, bool, list[Command]]
+
+
+class Handle(Protocol):
+    """A host as it is reached: a Ray actor, or in tests a thread."""
+
+    async def many(self, batch: BatchOf) -> list[Outcome]:
+        """Run a batch. Raises HostLost, HostFailed."""
+        ...
+
+    async def stats(self) -> HostStats:
+        """Tell what the host has done. Raises HostLost."""
+        ...
+
+    async def ready(self, timeout_s: float) -> None:
+        """Wait until the host answers. Raises HostLost, HostFailed."""
+        ...
+
+
+class Fleet:
+    """The hosts of this installation."""
+
+    def __init__(self, handles: Sequence[Handle], batch: Batch, leases: Leases, limits: Limits) -> None:
+        self._handles = list(handles)
+        self._batch = batch
+        self._leases = leases
+        self.batchers = [
+            Batcher(
+                self._sender(index),
+                most=batch.max_commands,
+                linger_s=batch.linger_ms / 1000,
+                bound=limits.waiting_per_host,
+            )
+            for index in range(len(self._handles))
+        ]
+        self._aside: set[asyncio.Task[Outcome]] = set()
+        self._clockwork: list[asyncio.Task[None]] = []
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts there are."""
+        return len(self._handles)
+
+    def queued(self) -> list[int]:
+        """How many commands wait before each host."""
+        return [batcher.queued for batcher in self.batchers]
+
+    async def run(self, command: Command, *, project_id: str | None = None) -> Outcome:
+        """Carry a command to the host of the project, or without one of the organisation.
+
+        Raises Unavailable.
+        """
+        host = host_of(bucket_of(command.organization_id, project_id), self.hosts)
+        return await self.batchers[host].run(command)
+
+    def run_aside(self, command: Command, *, project_id: str | None) -> None:
+        """Carry a command without waiting for it; nobody hears of its failure but the log."""
+        task = asyncio.get_running_loop().create_task(self.run(command, project_id=project_id))
+        self._aside.add(task)
+        task.add_done_callback(self._aside_done)
+
+    async def start(self) -> None:
+        """Wake all hosts and start the clockwork. Raises Unavailable when a host does not wake."""
+        await asyncio.gather(*(batcher.run(_chore(Chore.SIGN_OF_LIFE)) for batcher in self.batchers))
+        loop = asyncio.get_running_loop()
+        self._clockwork = [
+            *[
+                loop.create_task(self._every(self._leases.elapse_every_s, batcher, Chore.ELAPSE))
+                for batcher in self.batchers
+            ],
+            loop.create_task(self._every(self._leases.sign_of_life_s, self.batchers[0], Chore.SIGN_OF_LIFE)),
+        ]
+
+    async def stats(self) -> list[HostStats]:
+        """Ask the hosts what they have done; a host that does not answer is left out."""
+        answers = await asyncio.gather(*(handle.stats() for handle in self._handles), return_exceptions=True)
+        return [answer for answer in answers if isinstance(answer, HostStats)]
+
+    async def stop(self) -> None:
+        """Stop the clockwork, give a last sign of life, stop the queues."""
+        for task in self._clockwork:
+            task.cancel()
+        await asyncio.gather(*self._clockwork, return_exceptions=True)
+        try:
+            async with asyncio.timeout(2.0):
+                await self.batchers[0].run(_chore(Chore.SIGN_OF_LIFE))
+        except (TimeoutError, errors.Unavailable) as error:
+            log.warning("no_last_sign_of_life", error=repr(error))
+        for batcher in self.batchers:
+            await batcher.close()
+
+    async def _every(self, seconds: float, batcher: Batcher, chore: Chore) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await batcher.run(_chore(chore))
+            except errors.ConductorError as error:
+                log.warning("chore_not_done", chore=chore.value, error=error.message)
+
+    def _sender(self, index: int) -> _Sender:
+        return _Sender(self._handles[index], self._batch, index)
+
+    def _aside_done(self, task: asyncio.Task[Outcome]) -> None:
+        self._aside.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("aside_not_done", error=repr(error))
+
+
+class _Sender:
+    """Sends batches to one host until it has answered, or the deadline has passed."""
+
+    def __init__(self, handle: Handle, batch: Batch, index: int) -> None:
+        self._handle = handle
+        self._batch = batch
+        self._index = index
+
+    async def __call__(self, commands: list[Command]) -> list[Outcome]:
+        name = secrets.token_hex(8)
+        for attempt in range(self._batch.retries + 1):
+            try:
+                async with asyncio.timeout(self._batch.deadline_s):
+                    return await self._handle.many((name, attempt > 0, commands))
+            except TimeoutError:
+                raise _unknown("The host did not answer in time", self._index) from None
+            except HostFailed as error:
+                log.error("host_failed", host=self._index, error=str(error), trace=error.trace)
+                raise _unknown("The host failed", self._index) from None
+            except HostLost as error:
+                log.warning("host_lost", host=self._index, attempt=attempt, error=str(error))
+                await self._wait()
+        raise _unknown("The host was lost again and again", self._index)
+
+    async def _wait(self) -> None:
+        try:
+            await self._handle.ready(READY_S)
+        except (HostLost, HostFailed) as error:
+            log.error("host_not_back", host=self._index, error=str(error))
+            raise _unknown("The host did not come back", self._index) from None
+
+
+def _chore(chore: Chore) -> Command:
+    return Command(chore, "", None, None, b"{}")
+
+
+def _unknown(what: str, index: int) -> errors.Unavailable:
+    return errors.Unavailable(
+        f"{what}. Whether the call took effect is not known: repeat it with the same idempotency_key, or look first.",
+        facts={"host": index},
+        wait_s=1.0,
+    )

@@ -1,0 +1,435 @@
+"""A host: the process that carries many keepers and writes for them, a batch in one transaction.
+
+It runs a batch, commits, then answers: what it answered is durable. A refusal writes nothing. If anything else goes
+wrong, the transaction is rolled back, the memory of the touched keepers is dropped, and the commands run again one
+by one, each in its own transaction, so that one command's failure never harms its neighbours.
+Must never wait for anybody but the database, and must never write after another host has claimed its buckets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+
+from actors.buckets import bucket_of, buckets_of
+from actors.call import Call
+from actors.commands import Chore, Command, HostStats, Outcome
+from actors.directory import Directory
+from actors.issuing import Issuer
+from actors.quota_keeper import QuotaKeeper
+from actors.room import Room, Start, activate
+from conductor import telemetry
+from conductor.clock import Clock, SteadyClock
+from conductor.domain import errors
+from conductor.domain.access import Caller, TokenKind
+from conductor.domain.deadlines import Deadlines
+from conductor.integrations.prices import PriceBook, Prices
+from conductor.operations.catalogue import CATALOGUE
+from conductor.operations.faults import fault_of
+from conductor.operations.row import Keeper, Operation, Reply, Request
+from conductor.settings import Settings
+from storage import outages
+from storage.store import Fenced, Store
+from storage.unit_of_work import UnitOfWork
+
+log = telemetry.logger("host")
+
+IDLE_S = 300
+"""A project that nobody called for five minutes and that time has nothing to end in leaves the memory."""
+
+PRUNE_S = 60
+"""Seconds between looks for replies that are honoured no longer."""
+
+Placed = list[tuple[int, Command]]
+
+
+def passes(place: str) -> None:
+    """The probe of a real host: it lets everything pass. A test's may stop the process at a named place."""
+
+
+@dataclass(frozen=True)
+class HostSetup:
+    """All a host needs to begin, also in another process.
+
+    index, hosts: which of how many hosts this is. probe: called at named places, for tests that kill.
+    """
+
+    index: int
+    hosts: int
+    database_url: str
+    settings: Settings
+    pepper: bytes
+    clock: Clock
+    log_file: Path | None = None
+    probe: Callable[[str], None] = passes
+
+
+class BrokenPromise(Exception):
+    """A command was refused after it had written: a defect; the batch is rolled back."""
+
+
+class Host:
+    """Carries the keepers of its buckets."""
+
+    def __init__(self, setup: HostSetup) -> None:
+        if setup.log_file is not None:
+            stream = open(setup.log_file, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  # open while the host lives
+            telemetry.configure(setup.settings.log.format, setup.settings.log.level, stream)
+        self._setup = setup
+        self._settings = setup.settings
+        self._clock = SteadyClock(setup.clock)
+        self._issuer = Issuer(setup.pepper)
+        book = setup.settings.prices.book
+        self._quota_keeper = QuotaKeeper(Prices(PriceBook.from_toml(book) if book else None))
+        self._directory = Directory(self._issuer)
+        self._store: Store | None = None
+        self._rooms: dict[tuple[str, str], Room] = {}
+        self._opened: set[tuple[str, str]] = set()
+        self._touched: set[tuple[str, str]] = set()
+        self._due = Deadlines()
+        self._pruned_at = self._clock.monotonic()
+        self._flushed_at = self._clock.monotonic()
+        self._counts: dict[str, int] = {}
+        self._batches = self._commands = self._alone = self._failures = self._largest = 0
+
+    def many(self, batch: tuple[str, bool, list[Command]]) -> list[Outcome]:
+        """Run a batch: its name, whether it is sent again, and its commands."""
+        name, is_again, commands = batch
+        store = self._store or self._wake()
+        self._batches += 1
+        self._commands += len(commands)
+        self._largest = max(self._largest, len(commands))
+        outcomes: list[Outcome | None] = [None] * len(commands)
+        groups: dict[str | None, Placed] = {}
+        for place, command in enumerate(commands):
+            if command.operation in {Chore.ELAPSE, Chore.SIGN_OF_LIFE}:
+                outcomes[place] = self._chore(command, store)
+            else:
+                groups.setdefault(command.organization_id if store.guards_rows else None, []).append((place, command))
+        for organization_id, placed in groups.items():
+            for place, outcome in self._run(organization_id, placed, name, is_again, store).items():
+                outcomes[place] = outcome
+        missing = [place for place, outcome in enumerate(outcomes) if outcome is None]
+        if missing:
+            raise ValueError(f"commands without an outcome: {missing}")
+        self._setup.probe("before_reply")
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def stats(self) -> HostStats:
+        """Tell what this host has done; called from another thread, so it only reads."""
+        return HostStats(
+            f"host-{self._setup.index}",
+            os.getpid(),
+            self._batches,
+            self._commands,
+            self._alone,
+            self._failures,
+            len(self._rooms),
+            self._largest,
+            dict(self._counts),
+        )
+
+    def _wake(self) -> Store:
+        """Open the store, claim the buckets, and load what time can end."""
+        setup = self._setup
+        storage = setup.settings.storage
+        store = Store(
+            setup.database_url,
+            clock=self._clock,
+            pool_size=storage.pool_size,
+            statement_timeout_s=storage.statement_timeout_s,
+        )
+        stopped_at = store.alive_at()
+        self._start = Start(self._clock.now(), stopped_at)
+        self._fence = store.claim(buckets_of(setup.index, setup.hosts), f"host-{setup.index} pid {os.getpid()}")
+        self._store = store
+        with store.cross_tenant() as everything:
+            waiting = everything.projects_with_deadlines()
+        for organization_id, project_id in waiting:
+            if bucket_of(organization_id, project_id) in self._fence.buckets:
+                self._in_room(organization_id, project_id, store, lambda room, tx: room.elapse(tx.now, tx))
+        log.info("host_awake", index=setup.index, epoch=self._fence.epoch, rooms=len(self._rooms))
+        return store
+
+    def _run(
+        self, organization_id: str | None, placed: Placed, batch: str, is_again: bool, store: Store
+    ) -> dict[int, Outcome]:
+        try:
+            return self._together(organization_id, placed, batch, 0, is_again, store)
+        except Fenced:
+            self._end_as_zombie()
+        except Exception as error:  # noqa: BLE001  # whatever failed, the commands run again one by one
+            self._forget_touched()
+            self._failures += 1
+            log.warning("batch_failed", error=repr(error), commands=len(placed))
+        outcomes = {}
+        for place, command in placed:
+            outcomes[place] = self._by_itself(organization_id, place, command, batch, is_again, store)
+        return outcomes
+
+    def _by_itself(
+        self, organization_id: str | None, place: int, command: Command, batch: str, is_again: bool, store: Store
+    ) -> Outcome:
+        self._alone += 1
+        try:
+            # A batch whose commit was in doubt may have been committed: then its replies are there.
+            return self._together(organization_id, [(place, command)], batch, place + 1, True, store)[place]
+        except Fenced:
+            self._end_as_zombie()
+        except Exception as error:
+            self._forget_touched()
+            if (outage := outages.outage_of(error)) is not None:
+                log.warning("command_unavailable", operation=command.operation, error=repr(error))
+                return _refusal(outages.unavailable(outage))
+            reference = hashlib.sha256(f"{batch}/{place}".encode()).hexdigest()[:12]
+            log.exception("command_failed", operation=command.operation, reference=reference)
+            return _refusal(
+                errors.Internal(
+                    f"Conductor failed at {command.operation}; nothing was changed. The log has it under {reference}.",
+                    facts={"reference": reference},
+                )
+            )
+
+    def _together(
+        self, organization_id: str | None, placed: Placed, batch: str, part: int, is_again: bool, store: Store
+    ) -> dict[int, Outcome]:
+        """Run commands in one transaction, commit, and only then let their outcomes leave."""
+        self._touched.clear()
+        now = self._clock.now()
+        buckets = {bucket_of(command.organization_id, command.project_id) for _, command in placed}
+        outcomes: dict[int, Outcome] = {}
+        kept: dict[str, dict[int, str]] = {}
+        with store.transaction(organization_id, self._fence.of(buckets)) as transaction:
+            known: dict[int, str] = {}
+            if is_again:
+                for organization in {command.organization_id for _, command in placed}:
+                    known.update(transaction.unit(organization).replies.of_batch(batch))
+            for place, command in placed:
+                if place in known:
+                    outcomes[place] = _stored(known[place])
+                    continue
+                tx = transaction.unit(command.organization_id)
+                outcomes[place], stored = self._one(command, tx, now)
+                if stored is not None:
+                    kept.setdefault(command.organization_id, {})[place] = stored
+            expires_at = now + timedelta(minutes=self._settings.keys.retry_min)
+            for organization, replies in kept.items():
+                transaction.unit(organization).replies.keep_batch(batch, part, replies, expires_at)
+            self._setup.probe("before_commit")
+        self._setup.probe("after_commit")
+        self._opened.update(self._touched)
+        for key in self._touched:
+            self._note_deadline(key)
+        return outcomes
+
+    def _one(self, command: Command, tx: UnitOfWork, now: datetime) -> tuple[Outcome, str | None]:
+        """Run one command; returns its outcome and, when it changed something, the form in which that is stored."""
+        tx.now = now
+        tx.actor = command.caller.actor if command.caller is not None else "conductor"
+        writes = tx.writes
+        call: Call | None = None
+        try:
+            if command.operation in {Chore.LEVELS, Chore.TOUCH, Chore.TOKEN_USED}:
+                return self._small_chore(command, tx, now), None
+            row = CATALOGUE[command.operation]
+            request = row.request.model_validate_json(command.arguments, strict=True)
+            caller = _caller_of(command)
+            call = Call(caller, command.project_id or "", now, tx, command.levels)
+            if row.keeper.in_project:
+                room = self._room(command.organization_id, _project_of(command), tx)
+                if caller.kind is TokenKind.AGENT and caller.agent_name is not None:
+                    call.renewed = room.touch(caller.agent_name, now, tx)
+            writes = tx.writes
+            return self._answer(row, request, call)
+        except errors.ConductorError as error:
+            if tx.writes != writes:
+                raise BrokenPromise(f"{command.operation} wrote and then refused: {error.code}") from error
+            self._count(command.operation, error.code)
+            return _refusal(error), None
+
+    def _answer(self, row: Operation[Any, Any], request: Request, call: Call) -> tuple[Outcome, str | None]:
+        key = getattr(request, "idempotency_key", None) if row.name != "record_cost" else None
+        if key is not None:
+            body_hash = hashlib.sha256(request.model_dump_json(exclude={"idempotency_key"}).encode()).hexdigest()
+            found = call.tx.replies.find(call.caller.scope_key, row.name, key)
+            if found is not None:
+                if found[0] != body_hash:
+                    raise errors.IdempotencyMismatch(
+                        f"The idempotency key {key} was used for another {row.name}. Nothing was changed: take a new "
+                        "key for a new request.",
+                        facts={"idempotency_key": key},
+                    )
+                return _stored(found[1]), None
+        reply: Reply = getattr(self._keeper(row.keeper, call), row.name)(request, call)
+        outcome = Outcome(reply.model_dump_json(exclude_none=True).encode(), reply.line())
+        stored = _to_store(reply, outcome, row.carries_token)
+        if key is not None:
+            expires_at = call.now + timedelta(hours=self._settings.keys.idempotency_h)
+            call.tx.replies.keep(call.caller.scope_key, row.name, key, body_hash, stored, expires_at)
+        self._count(row.name, "done")
+        return outcome, stored
+
+    def _keeper(self, keeper: Keeper, call: Call) -> object:
+        match keeper:
+            case Keeper.QUOTA:
+                return self._quota_keeper
+            case Keeper.DIRECTORY:
+                return self._directory
+            case Keeper.STORE:
+                raise ValueError("reads do not come to a host")
+        room = self._rooms[call.tx.organization_id, call.project_id]
+        match keeper:
+            case Keeper.LOCKS:
+                return room.locks
+            case Keeper.TASKS:
+                return room.board
+            case Keeper.PROJECT:
+                return room.keeper
+            case Keeper.AGENT:
+                return room.agent(call.agent_name)
+
+    def _room(self, organization_id: str, project_id: str, tx: UnitOfWork) -> Room:
+        """Give a project's room, loaded if need be, with what time has ended taken out first."""
+        key = (organization_id, project_id)
+        room = self._rooms.get(key)
+        if room is None:
+            room = activate(project_id, tx, self._settings, self._issuer, self._start, is_first=key not in self._opened)
+            self._rooms[key] = room
+        if key not in self._touched:
+            self._touched.add(key)
+            room.used_at = tx.now
+            deadline = room.next_deadline()
+            if deadline is not None and deadline <= tx.now:
+                actor, tx.actor = tx.actor, "conductor"
+                room.elapse(tx.now, tx)
+                tx.actor = actor
+        return room
+
+    def _small_chore(self, command: Command, tx: UnitOfWork, now: datetime) -> Outcome:
+        match command.operation:
+            case Chore.LEVELS:
+                call = Call(_caller_of(command), command.project_id or "", now, tx)
+                return Outcome(b"{}", "", None, self._quota_keeper.levels(call))
+            case Chore.TOUCH:
+                caller = _caller_of(command)
+                room = self._room(command.organization_id, _project_of(command), tx)
+                room.touch(caller.agent_name or "", now, tx)
+            case _:
+                token = tx.tokens.get(command.arguments.decode())
+                if token is not None and token.used_at is None:
+                    tx.tokens.mark_used(token, now)
+        return Outcome(b"{}", "")
+
+    def _chore(self, command: Command, store: Store) -> Outcome:
+        """Do what concerns the whole host: end what is due, write down who was seen, forget what is over."""
+        try:
+            if command.operation == Chore.SIGN_OF_LIFE:
+                store.sign_of_life(self._fence.of(self._fence.buckets[:1]))
+                return Outcome(b"{}", "")
+            now = self._clock.now()
+            for name in self._due.due(now):
+                organization_id, project_id = name.split("/")
+                self._in_room(organization_id, project_id, store, lambda room, tx: room.elapse(tx.now, tx))
+            self._tidy(now, store)
+        except Fenced:
+            self._end_as_zombie()
+        except Exception as error:  # noqa: BLE001  # a failing chore must not end the host
+            self._forget_touched()
+            self._failures += 1
+            log.warning("chore_failed", chore=command.operation, error=repr(error))
+            outage = outages.outage_of(error)
+            return _refusal(outages.unavailable(outage) if outage else errors.Internal("A chore failed; see the log."))
+        return Outcome(b"{}", "")
+
+    def _tidy(self, now: datetime, store: Store) -> None:
+        at = self._clock.monotonic()
+        if at - self._flushed_at >= self._settings.leases.last_seen_flush_s:
+            self._flushed_at = at
+            for organization_id, project_id in list(self._rooms):
+                if self._rooms[organization_id, project_id].roster.has_news:
+                    self._in_room(organization_id, project_id, store, lambda room, tx: room.roster.flush(tx))
+            self._passivate(now)
+        if at - self._pruned_at >= PRUNE_S:
+            self._pruned_at = at
+            for organization_id in sorted({key[0] for key in self._rooms}):
+                with store.transaction(organization_id, self._fence.of(self._fence.buckets[:1])) as transaction:
+                    transaction.unit(organization_id).replies.prune()
+
+    def _in_room(
+        self, organization_id: str, project_id: str, store: Store, act: Callable[[Room, UnitOfWork], None]
+    ) -> None:
+        """Do something in one room in a transaction of its own."""
+        key = (organization_id, project_id)
+        self._touched.clear()
+        fence = self._fence.of([bucket_of(organization_id, project_id)])
+        with store.transaction(organization_id, fence) as transaction:
+            tx = transaction.unit(organization_id)
+            tx.now, tx.actor = self._clock.now(), "conductor"
+            act(self._room(organization_id, project_id, tx), tx)
+        self._opened.add(key)
+        self._note_deadline(key)
+
+    def _passivate(self, now: datetime) -> None:
+        for key, room in list(self._rooms.items()):
+            if room.is_idle and (now - room.used_at).total_seconds() > IDLE_S:
+                del self._rooms[key]
+
+    def _forget_touched(self) -> None:
+        for key in self._touched:
+            self._rooms.pop(key, None)
+        self._touched.clear()
+
+    def _note_deadline(self, key: tuple[str, str]) -> None:
+        room = self._rooms.get(key)
+        deadline = room.next_deadline() if room is not None else None
+        name = "/".join(key)
+        if deadline is None:
+            self._due.drop(name)
+        else:
+            self._due.set(name, deadline)
+
+    def _count(self, operation: str, outcome: str) -> None:
+        name = f"{operation} {outcome}"
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _end_as_zombie(self) -> NoReturn:
+        log.error("host_fenced", index=self._setup.index)
+        os._exit(3)
+
+
+def _caller_of(command: Command) -> Caller:
+    if command.caller is None:
+        raise ValueError(f"{command.operation} needs a caller")
+    return command.caller
+
+
+def _project_of(command: Command) -> str:
+    if command.project_id is None:
+        raise ValueError(f"{command.operation} needs a project")
+    return command.project_id
+
+
+def _refusal(error: errors.ConductorError) -> Outcome:
+    fault = fault_of(error)
+    return Outcome(fault.model_dump_json(exclude_none=True).encode(), fault.line(), fault.code)
+
+
+def _to_store(reply: Reply, outcome: Outcome, carries_token: bool) -> str:
+    """Give the form in which a reply is stored: never with a token or another secret in it."""
+    if carries_token:
+        secrets: Iterable[str] = [name for name in ("token", "claim") if name in type(reply).model_fields]
+        bare = reply.model_copy(update=dict.fromkeys(secrets))
+        outcome = Outcome(bare.model_dump_json(exclude_none=True).encode(), bare.line())
+    return orjson.dumps([outcome.body.decode(), outcome.line]).decode()
+
+
+def _stored(text: str) -> Outcome:
+    body, line = orjson.loads(text)
+    return Outcome(body.encode(), line)

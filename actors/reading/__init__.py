@@ -1,0 +1,1 @@
+"""Reads: each answers one operation straight from the store, from what is committed."""

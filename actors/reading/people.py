@@ -1,0 +1,95 @@
+"""Reads of who is there: agents, requests for access, members, tokens, the caller itself."""
+
+from __future__ import annotations
+
+from actors import views
+from actors.reading.read import Read
+from conductor.domain import errors
+from conductor.domain.access import Role
+from conductor.domain.agents import AccessRequest, RequestStatus
+from conductor.operations import access as access_ops
+from conductor.operations import admin as ops
+from conductor.operations import agents as agent_ops
+from storage import pages
+
+
+def list_agents(request: agent_ops.ListAgents, read: Read) -> agent_ops.AgentPage:
+    """List agents by name."""
+    project = read.tx.projects.get(read.project_id)
+    lost_after_s = project.settings.lost_after_s if project is not None else None
+    spent = read.tx.costs.spent_today(read.project_id)
+    found: list[agent_ops.Agent] = []
+    cursor = request.cursor
+    # Health is judged, not stored: pages are read on until enough agents fit the filter.
+    while True:
+        page = read.tx.agents.page(read.project_id, status=request.status, limit=request.limit, cursor=cursor)
+        for agent in page.items:
+            health = read.health(agent, lost_after_s)
+            if request.health and health not in request.health:
+                continue
+            if request.capability is not None and request.capability not in agent.capabilities:
+                continue
+            if len(found) == request.limit:
+                return agent_ops.AgentPage(items=found, next_cursor=pages.encode((found[-1].agent_id,)))
+            found.append(views.agent(agent, health, spent.get(agent.agent_id, 0)))
+        cursor = page.next_cursor
+        if cursor is None:
+            return agent_ops.AgentPage(items=found)
+
+
+def list_access_requests(request: access_ops.ListAccessRequests, read: Read) -> access_ops.AccessRequestPage:
+    """List requests for access, the oldest first."""
+    _require_reviewer(read)
+    status = set(request.status)
+    page = read.tx.access_requests.page(
+        read.project_id,
+        status=sorted(status | ({RequestStatus.PENDING} if RequestStatus.EXPIRED in status else set())),
+        limit=request.limit,
+        cursor=request.cursor,
+    )
+    items = [views.access_request(item, _present(item, read)) for item in page.items]
+    return access_ops.AccessRequestPage(
+        items=[item for item in items if not status or item.status in status], next_cursor=page.next_cursor
+    )
+
+
+def list_members(request: ops.ListMembers, read: Read) -> ops.MemberPage:
+    """List the people of the organisation."""
+    page = read.tx.organizations.members(limit=request.limit, cursor=request.cursor).map(views.member)
+    return ops.MemberPage(items=page.items, next_cursor=page.next_cursor)
+
+
+def list_tokens(request: ops.ListTokens, read: Read) -> ops.TokenPage:
+    """List tokens, the newest first."""
+    page = read.tx.tokens.page(limit=request.limit, cursor=request.cursor).map(views.token)
+    return ops.TokenPage(items=page.items, next_cursor=page.next_cursor)
+
+
+def whoami(request: ops.WhoAmI, read: Read) -> ops.Identity:
+    """Say who the server takes the caller for."""
+    caller = read.caller
+    return ops.Identity(
+        kind=caller.kind,
+        organization_id=caller.organization_id,
+        project_id=caller.project_id,
+        role=caller.role,
+        agent_id=caller.agent_name,
+        member_id=caller.member_id,
+        expires_at=caller.expires_at,
+    )
+
+
+def _require_reviewer(read: Read) -> None:
+    if read.caller.role is not Role.LEAD:
+        return
+    project = read.tx.projects.get(read.project_id)
+    if project is None or not project.settings.leads_approve:
+        raise errors.Forbidden(
+            "In this project people from admin up decide on access: a lead may when settings.leads_approve is on.",
+            facts={"role": read.caller.role.value, "setting": "leads_approve"},
+        )
+
+
+def _present(request: AccessRequest, read: Read) -> RequestStatus:
+    is_over = request.status is RequestStatus.PENDING and request.expires_at <= read.now
+    return RequestStatus.EXPIRED if is_over else request.status

@@ -1,0 +1,45 @@
+"""Reads of tasks and locks."""
+
+from __future__ import annotations
+
+from actors import views
+from actors.reading.read import Read
+from actors.task_board import no_task
+from conductor.domain import paths
+from conductor.operations import locks as lock_ops
+from conductor.operations import tasks as ops
+from storage.tasks import TaskFilter
+
+
+def list_tasks(request: ops.ListTasks, read: Read) -> ops.TaskPage:
+    """List tasks, the newest first."""
+    wanted = TaskFilter(
+        request.status, request.priority, request.assigned_to, request.tags, request.ready, request.text
+    )
+    page = read.tx.tasks.page(read.project_id, wanted, limit=request.limit, cursor=request.cursor)
+    waits = read.tx.tasks.waits(page.items)
+    return ops.TaskPage(items=[views.task(task, waits[task.id]) for task in page.items], next_cursor=page.next_cursor)
+
+
+def get_task(request: ops.GetTask, read: Read) -> ops.TaskSeen:
+    """Look at one task and its attempts."""
+    task = read.tx.tasks.get(request.task_id)
+    if task is None or task.project_id != read.project_id:
+        raise no_task(request.task_id)
+    return views.task_seen(task, read.tx.tasks.waits([task])[task.id], read.tx.tasks.attempts(task.id))
+
+
+def list_locks(request: lock_ops.ListLocks, read: Read) -> lock_ops.LockPage:
+    """List live locks, the oldest first."""
+    path = None
+    if request.path is not None:
+        project = read.tx.projects.get(read.project_id)
+        fold = project is not None and project.settings.fold_case
+        roots = [project.root_path] if project is not None and project.root_path else []
+        path = paths.canonical(request.path, fold_case=fold, roots=roots)
+    page = read.tx.locks.page(
+        read.project_id, agent_id=request.agent_id, path=path, limit=request.limit, cursor=request.cursor
+    )
+    return lock_ops.LockPage(
+        items=[views.lock(lease) for lease in page.items], waiting=[], next_cursor=page.next_cursor
+    )

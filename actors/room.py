@@ -1,0 +1,198 @@
+"""A project's room in a host: its lock manager, task board, keeper and agents, activated together from the store.
+
+They share one memory and one unit of work, which is what makes "complete, release and free" one commit. When a
+transaction fails the whole room is dropped and loaded anew: memory is never patched.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from actors.agent import Agent
+from actors.board_memory import BoardMemory
+from actors.issuing import Issuer
+from actors.lock_manager import LockManager, survived
+from actors.project_keeper import ProjectKeeper
+from actors.quota_keeper import no_project
+from actors.roster import Roster
+from actors.task_board import TaskBoard
+from conductor.domain import agents
+from conductor.domain.agents import AgentStatus
+from conductor.domain.events import EventKind
+from conductor.domain.locks import Lease, LockTable
+from conductor.domain.organizations import Project
+from conductor.domain.tasks import Task
+from conductor.settings import Settings
+from storage.unit_of_work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When this run of the host began, and when the one before it gave its last sign of life."""
+
+    began_at: datetime
+    stopped_at: datetime | None
+
+
+class Room:
+    """The keepers of one project."""
+
+    def __init__(
+        self, project: Project, tx: UnitOfWork, settings: Settings, issuer: Issuer, start: Start, *, is_first: bool
+    ) -> None:
+        """Activate from the store. is_first: for the first time in this run, so that a stop is reckoned with."""
+        self._settings = settings
+        now = tx.now
+        grace_until = start.began_at + timedelta(seconds=settings.leases.start_grace_s)
+        self.roster = Roster(project.id, tx.agents.of_project(project.id), self._lost_after_s(project), grace_until)
+        stopped_at = start.stopped_at if is_first else None
+        self.roster.resume(stopped_at, now)
+        self.keeper = ProjectKeeper(
+            project, self.roster, issuer, settings.access.request_expires_h, self._project_changed
+        )
+        table = LockTable(
+            self._leases(project.id, tx, stopped_at, now), fencing_token=tx.locks.highest_token(project.id)
+        )
+        self.locks = LockManager(
+            table,
+            self._project,
+            self.roster.get,
+            lambda: self.roster.lost_after_s,
+            self._require_held,
+        )
+        memory = BoardMemory(
+            self._tasks(project.id, tx, stopped_at, now), lambda others: tx.tasks.statuses(project.id, list(others))
+        )
+        # Jitter spreads retries; it decides nothing that must be hard to guess.
+        jitter: Callable[[], float] = random.Random().random  # noqa: S311  # see above
+        self.board = TaskBoard(memory, self.locks, self.roster, self._project, settings.tasks, jitter)
+        self.used_at = now
+
+    def agent(self, name: str) -> Agent:
+        """Give the keeper of an agent. Raises NotFound."""
+        self.roster.get(name)
+        return Agent(
+            name,
+            self.roster,
+            self.board,
+            self.locks,
+            self._project,
+            self._thresholds,
+            self._settings.leases.heartbeat_s,
+        )
+
+    def touch(self, name: str, now: datetime, tx: UnitOfWork) -> list[str]:
+        """Take a sign of life of an agent: renew what it holds; returns the locks that were written."""
+        agent = self.roster.find(name)
+        if agent is None:
+            return []
+        self.roster.touch(name, now)
+        if agent.lost_at is not None or agent.status is AgentStatus.OFFLINE:
+            self.roster.save(
+                replace(agent, lost_at=None, status=AgentStatus.IDLE, last_seen_at=now, updated_at=now), tx
+            )
+            if agent.lost_at is not None:
+                tx.record(EventKind.AGENT_RETURNED, agent.id, project_id=agent.project_id, agent_id=name)
+        self.board.renew(name, now, tx)
+        return self.locks.renew(name, now, tx)
+
+    def elapse(self, now: datetime, tx: UnitOfWork) -> None:
+        """End what time has ended: silent agents with all they hold, leases, claims."""
+        for agent in self.roster.lost(now):
+            self._lose(agent, now, tx)
+        self.locks.elapse(now, tx)
+        self.board.elapse(now, tx)
+
+    def next_deadline(self) -> datetime | None:
+        """Give the time at which something here will end."""
+        ends = (self.roster.next_deadline(), self.locks.table.next_deadline(), self.board.memory.next_deadline())
+        return min((at for at in ends if at is not None), default=None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether the room may be passivated: time has nothing to end in it."""
+        return self.next_deadline() is None
+
+    def _lose(self, agent: agents.Agent, now: datetime, tx: UnitOfWork) -> None:
+        silence_s = self.roster.silence_s(agent.agent_id, now) or 0.0
+        tasks = self.board.lose(agent.agent_id, now, tx)
+        locks = self.locks.end_of_agent(agent.agent_id, tx)
+        present = self.roster.get(agent.agent_id)
+        self.roster.forget_deadline(agent.agent_id)
+        self.roster.save(
+            replace(
+                present,
+                status=AgentStatus.OFFLINE,
+                lost_at=now,
+                current_task_id=None,
+                updated_at=now,
+                last_seen_at=now - timedelta(seconds=silence_s),
+            ),
+            tx,
+        )
+        tx.record(
+            EventKind.AGENT_LOST,
+            agent.id,
+            project_id=agent.project_id,
+            agent_id=agent.agent_id,
+            silence_s=round(silence_s),
+            tasks=tasks,
+            locks=locks,
+        )
+        if tasks or locks:
+            tx.notices.leave(
+                agent.project_id,
+                agent.agent_id,
+                "agent_lost",
+                "You were silent too long: your tasks were requeued and your locks freed. Start with start_session.",
+            )
+
+    def _require_held(self, task_id: str, agent_id: str) -> None:
+        self.board.require_held(task_id, agent_id)
+
+    def _project(self) -> Project:
+        return self.keeper.project
+
+    def _project_changed(self, project: Project) -> None:
+        self.roster.lost_after_s = self._lost_after_s(project)
+
+    def _lost_after_s(self, project: Project) -> int:
+        return project.settings.lost_after_s or self._settings.leases.lost_after_s
+
+    def _thresholds(self) -> agents.Thresholds:
+        leases = self._settings.leases
+        return agents.thresholds(leases.late_after_s, leases.critical_after_s, self.roster.lost_after_s)
+
+    def _leases(self, project_id: str, tx: UnitOfWork, stopped_at: datetime | None, now: datetime) -> list[Lease]:
+        stored = tx.locks.of_project(project_id)
+        kept = survived(stored, stopped_at, now, self._settings.leases.restart_grace_s)
+        for before, after in zip(stored, kept, strict=True):
+            if after != before:
+                tx.locks.renew(after)
+        return kept
+
+    def _tasks(self, project_id: str, tx: UnitOfWork, stopped_at: datetime | None, now: datetime) -> list[Task]:
+        loaded = []
+        for task in tx.tasks.open_of(project_id):
+            ends_at = task.lease_expires_at
+            if stopped_at is not None and ends_at is not None and ends_at > stopped_at:
+                least = timedelta(seconds=min(float(task.lease_s or 0), self._settings.leases.restart_grace_s))
+                if ends_at < now + least:
+                    loaded.append(replace(task, lease_expires_at=now + least))
+                    tx.tasks.save(loaded[-1])
+                    continue
+            loaded.append(task)
+        return loaded
+
+
+def activate(
+    project_id: str, tx: UnitOfWork, settings: Settings, issuer: Issuer, start: Start, *, is_first: bool
+) -> Room:
+    """Load a project's room. Raises NotFound when there is no such project."""
+    project = tx.projects.get(project_id)
+    if project is None:
+        raise no_project(project_id)
+    return Room(project, tx, settings, issuer, start, is_first=is_first)

@@ -1,0 +1,215 @@
+"""Changes of a task by update_task: who may change what, and what each new status means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from actors.attempts import Attempts
+from actors.board_memory import BoardMemory
+from actors.call import Call
+from conductor.domain import dependencies, errors, tasks
+from conductor.domain.errors import Fact, NextStep
+from conductor.domain.events import EventKind
+from conductor.domain.tasks import HELD, Move, Outcome, Task, TaskStatus
+from conductor.operations import tasks as ops
+
+_PLAIN = ("title", "description", "priority", "note", "progress")
+
+
+class TaskChanges:
+    """Changes of one project's tasks."""
+
+    def __init__(self, memory: BoardMemory, attempts: Attempts) -> None:
+        self._memory = memory
+        self._attempts = attempts
+
+    def update(self, task: Task, request: ops.UpdateTask, files: Sequence[str] | None, call: Call) -> Task:
+        """Apply a request, fields first, then the status; one event tells of both.
+
+        Raises Forbidden, StaleAttempt, IllegalMove, DependencyCycle, UnknownDependency.
+        """
+        is_holder = self._require_right(task, request, call)
+        changed = self._fields(task, request, files)
+        if request.dependencies is not None:
+            self._require_new_dependencies(task, request.dependencies, call)
+        if request.status is None:
+            self._require_no_wait(request)
+            if changed == task and request.dependencies is None:
+                return task
+            return self._keep(task, changed, request.dependencies, EventKind.TASK_UPDATED, call)
+        if request.status is not TaskStatus.BLOCKED:
+            self._require_no_wait(request)
+        return self._to_status(task, changed, request, is_holder, call)
+
+    def _require_right(self, task: Task, request: ops.UpdateTask, call: Call) -> bool:
+        """Tell whether the caller acts as the holder; refuse who is neither holder nor lead."""
+        name = call.caller.agent_name
+        if request.attempt is not None:
+            tasks.require_attempt(task, call.agent_name, request.attempt)
+            is_holder = True
+        else:
+            is_holder = False
+            if not call.may_lead:
+                if task.holder == name and task.status in HELD:
+                    raise errors.Invalid(
+                        f"Give the attempt you hold, attempt={task.attempt}: a lost attempt must not change the next.",
+                        facts={"argument": "attempt", "task_id": task.id, "attempt": task.attempt},
+                    )
+                raise errors.Forbidden(
+                    f"Only the holder of {task.id}, a lead, or a person from member up may change it.",
+                    facts={"task_id": task.id, "holder": task.holder if task.status in HELD else None},
+                    next=[NextStep("claim_task", {}, "take a task of your own")],
+                )
+        if request.dependencies is not None and not call.may_lead:
+            raise errors.Forbidden(
+                "Only a lead, or a person from member up, may change what a task depends on. As its holder say what "
+                "you wait for with status blocked and blocked_by.",
+                facts={"argument": "dependencies", "role": call.caller.role.value},
+            )
+        return is_holder
+
+    def _fields(self, task: Task, request: ops.UpdateTask, files: Sequence[str] | None) -> Task:
+        changed: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(request, name)) is not None}
+        if files is not None:
+            changed["files"] = tuple(files)
+        if request.tags is not None:
+            changed["tags"] = tuple(dict.fromkeys(request.tags))
+        return replace(task, **changed) if changed else task
+
+    def _require_new_dependencies(self, task: Task, wanted: Sequence[str], call: Call) -> None:
+        if task.status not in {TaskStatus.PENDING, TaskStatus.BLOCKED}:
+            raise errors.IllegalMove(
+                f"Task {task.id} is {task.status}: its dependencies can change only while it is pending or blocked.",
+                facts={"task_id": task.id, "status": task.status.value, "allowed": ["pending", "blocked"]},
+            )
+        call.tx.tasks.require_known(task.project_id, list(dict.fromkeys(wanted)))
+        self._require_no_cycle(task, [*wanted, *task.blocked_on], call)
+
+    def _to_status(self, task: Task, changed: Task, request: ops.UpdateTask, is_holder: bool, call: Call) -> Task:
+        match request.status:
+            case TaskStatus.IN_PROGRESS | TaskStatus.BLOCKED:
+                return self._go_on(task, changed, request, is_holder, call)
+            case TaskStatus.PENDING if task.status in tasks.CLOSED:
+                return self._reopen(task, changed, request, call)
+            case TaskStatus.PENDING:
+                tasks.moved(task, Move.RELEASE)
+                return self._stop(task, changed, request, Outcome.RELEASED, call)
+            case TaskStatus.FAILED:
+                tasks.moved(task, Move.FAIL)
+                return self._stop(task, changed, request, Outcome.FAILED, call)
+            case TaskStatus.CANCELLED:
+                tasks.moved(task, Move.CANCEL)
+                if task.status in HELD:
+                    return self._stop(task, changed, request, Outcome.CANCELLED, call)
+                ended = replace(changed, status=TaskStatus.CANCELLED, closed_at=call.now)
+                return self._keep(task, ended, request.dependencies, EventKind.TASK_CANCELLED, call)
+            case _:
+                tool = "claim_task" if request.status is TaskStatus.CLAIMED else "complete_task"
+                raise errors.Invalid(
+                    f"status {request.status} is not set by update_task: use {tool}. Nothing was changed.",
+                    facts={
+                        "argument": "status",
+                        "allowed": ["in_progress", "blocked", "pending", "failed", "cancelled"],
+                    },
+                )
+
+    def _go_on(self, task: Task, changed: Task, request: ops.UpdateTask, is_holder: bool, call: Call) -> Task:
+        blocks = request.status is TaskStatus.BLOCKED
+        status = tasks.moved(task, Move.BLOCK if blocks else Move.START)
+        if not is_holder:
+            raise errors.Forbidden(
+                f"Only the holder of {task.id} ({task.holder}) says that it goes on or is blocked, with its attempt.",
+                facts={"task_id": task.id, "holder": task.holder},
+            )
+        waits: tuple[str, ...] = ()
+        if blocks:
+            waits = tuple(dict.fromkeys(request.blocked_by or ()))
+            call.tx.tasks.require_known(task.project_id, waits)
+            wanted = request.dependencies if request.dependencies is not None else task.dependencies
+            self._require_no_cycle(task, [*wanted, *waits], call)
+        moved = replace(changed, status=status, blocked_on=waits)
+        return self._keep(task, moved, request.dependencies, EventKind.TASK_UPDATED, call)
+
+    def _reopen(self, task: Task, changed: Task, request: ops.UpdateTask, call: Call) -> Task:
+        tasks.moved(task, Move.REOPEN)
+        if not call.is_person:
+            raise errors.Forbidden(
+                f"Task {task.id} is {task.status}: only a person reopens it.",
+                facts={"task_id": task.id, "status": task.status.value},
+            )
+        dependants = call.tx.tasks.related(task.project_id, call.tx.tasks.dependants_of(task.project_id, task.id))
+        begun = [other.id for other in dependants if other.attempt > 0]
+        if begun:
+            raise errors.IllegalMove(
+                f"Task {task.id} cannot be reopened: {', '.join(begun)} was claimed on the strength of its result. "
+                "Make a new task for what is to be done again.",
+                facts={"task_id": task.id, "status": task.status.value, "claimed_dependants": begun},
+                next=[NextStep("create_task", {"title": f"Redo: {task.title}"[:300]}, "do it as a new task")],
+            )
+        self._require_no_cycle(task, task.dependencies, call)
+        reopened = replace(
+            changed,
+            status=TaskStatus.PENDING,
+            holder=None,
+            failures=0,
+            retry_at=None,
+            closed_at=None,
+            progress=None,
+            result=None,
+            evidence=None,
+            error=None,
+        )
+        return self._keep(task, reopened, request.dependencies, EventKind.TASK_REOPENED, call)
+
+    def _stop(self, task: Task, changed: Task, request: ops.UpdateTask, outcome: Outcome, call: Call) -> Task:
+        if request.dependencies is not None:
+            changed = call.tx.tasks.replace_dependencies(changed, list(dict.fromkeys(request.dependencies)))
+        error = request.note if outcome is Outcome.FAILED else None
+        return self._attempts.stop(changed, outcome, error, call.now, call.tx)
+
+    def _keep(self, task: Task, changed: Task, wanted: Sequence[str] | None, kind: EventKind, call: Call) -> Task:
+        tx = call.tx
+        if wanted is not None:
+            changed = tx.tasks.replace_dependencies(changed, list(dict.fromkeys(wanted)))
+        changed = replace(changed, updated_at=call.now)
+        self._attempts.keep(changed, tx)
+        tx.record(kind, task.id, project_id=task.project_id, **_difference(task, changed))
+        return changed
+
+    def _require_no_wait(self, request: ops.UpdateTask) -> None:
+        if request.blocked_by is not None:
+            raise errors.Invalid(
+                "blocked_by goes with status blocked: it says what the holder waits for. Nothing was changed.",
+                facts={"argument": "blocked_by"},
+            )
+
+    def _require_no_cycle(self, task: Task, waits_for: Sequence[str], call: Call) -> None:
+        def edges(task_id: str) -> Iterable[str]:
+            other = self._memory.tasks.get(task_id)
+            if other is not None:
+                return (*other.dependencies, *other.blocked_on)
+            # A closed task still leads on: it may be reopened.
+            return call.tx.tasks.dependencies_of(task.project_id, task_id)
+
+        cycle = dependencies.cycle_through(task.id, waits_for, edges)
+        if cycle:
+            raise errors.DependencyCycle(
+                f"That would close a circle of tasks that wait for each other: {' -> '.join(cycle)}. Nothing was "
+                "changed; leave out one of these edges.",
+                facts={"cycle": cycle},
+                next=[NextStep("get_task", {"task_id": cycle[1]}, "see what it waits for")],
+            )
+
+
+def _difference(before: Task, after: Task) -> dict[str, Fact]:
+    names = ("title", "priority", "status", "files", "tags", "dependencies", "blocked_on", "progress", "note")
+    facts: dict[str, Fact] = {}
+    for name in names:
+        value = getattr(after, name)
+        if value != getattr(before, name):
+            facts[name] = list(value) if isinstance(value, tuple) else value
+    if after.description != before.description:
+        facts["description_changed"] = True
+    return facts

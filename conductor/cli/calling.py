@@ -1,0 +1,86 @@
+"""Carrying a command out: connect, find the project that is meant, call, show the answer."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from conductor import home
+from conductor.cli import show
+from conductor.client import wire
+from conductor.client.retries import Patience
+from conductor.client.synchronous import Client
+from conductor.domain import errors
+from conductor.domain.access import TokenKind
+from conductor.operations.row import Operation
+
+PATIENCE = Patience(tries=3, longest_wait_s=5.0, refused_connections=False)
+"""A person waits a little for a busy daemon, and not at all for one that is not there."""
+
+_USUAL_PROJECT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The options that say where and how. project: as --project gave it."""
+
+    url: str | None = None
+    home: str | None = None
+    project: str | None = None
+    all_projects: bool = False
+    organization: str | None = None
+    json: bool = False
+
+
+def environment(url: str | None, home_folder: str | None) -> dict[str, str]:
+    """The environment as the options --url and --home change it."""
+    changed = {"CONDUCTOR_URL": url, "CONDUCTOR_HOME": home_folder}
+    return {**os.environ, **{name: value for name, value in changed.items() if value is not None}}
+
+
+def carry_out(row: Operation[Any, Any], body: dict[str, object], options: Mapping[str, Any]) -> None:
+    """Call an operation and print its reply."""
+    around = Surroundings(**options)
+    found = home.find_connection(environment(around.url, around.home))
+    with Client(found.url, found.token, patience=PATIENCE) as client:
+        if around.organization is not None:
+            body["organization_id"] = around.organization
+        # Wrong arguments are said before anything is asked over the network.
+        wire.request_of(row, body)
+        project_id = _project_id(client, row, body, around, found)
+        if project_id is not None:
+            body["project_id"] = project_id
+        content = client.answer(row, wire.request_of(row, body))
+    if around.json:
+        sys.stdout.write(content.decode() + "\n")
+    else:
+        show.reply(wire.reply_of(row, content, found.url))
+
+
+def _project_id(
+    client: Client, row: Operation[Any, Any], body: Mapping[str, object], around: Surroundings, found: home.Connection
+) -> str | None:
+    """The project to name: the one given, none where the daemon knows it, the only one, or `default`."""
+    if not row.takes_project:
+        return None
+    if around.project:
+        return client.project_id(around.project, around.organization)
+    if not wire.in_project(row) or around.all_projects:
+        return None
+    if found.project:
+        return client.project_id(found.project, around.organization)
+    is_located = row.locate is not None and body.get(row.locate) is not None
+    if is_located or not found.token.startswith(f"cdr_{TokenKind.USER}_"):
+        return None
+    projects = client.projects(around.organization)
+    if len(projects) == 1:
+        return projects[0].id
+    try:
+        return wire.choose_project(projects, _USUAL_PROJECT)
+    except errors.NotFound as missing:
+        slugs = missing.facts["projects"]
+        there = f"one of {', '.join(map(str, slugs))}" if isinstance(slugs, list) and slugs else "none is there yet"
+        raise errors.Invalid(
+            f"Say which project is meant with --project or CONDUCTOR_PROJECT: {there}.", facts=missing.facts
+        ) from None

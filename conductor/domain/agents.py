@@ -1,0 +1,163 @@
+"""Agents as Conductor sees them: who they are, what they may touch, whether they live.
+
+Liveness is silence measured: an agent that has said nothing for `lost_after_s` is lost and holds nothing any more.
+Silence counts only while the daemon runs; the keeper measures it, this module judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from conductor.domain import errors, globs
+from conductor.domain.access import Role
+
+
+class AgentStatus(StrEnum):
+    """What an agent does, by its own word; offline is ours."""
+
+    IDLE = "idle"
+    WORKING = "working"
+    BLOCKED = "blocked"
+    PAUSED = "paused"
+    OFFLINE = "offline"
+
+
+class Health(StrEnum):
+    """How long an agent has been silent."""
+
+    HEALTHY = "healthy"
+    LATE = "late"
+    CRITICAL = "critical"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Seconds of silence after which an agent is late, critical, lost: growing."""
+
+    late_after_s: int = 120
+    critical_after_s: int = 300
+    lost_after_s: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent in one project.
+
+    agent_id: its name, unique in the project; `id` is internal. allowed_paths empty: everything is allowed.
+    lost_at: when it was found lost; None while it lives.
+    """
+
+    id: str
+    project_id: str
+    agent_id: str
+    name: str
+    provider: str | None
+    model: str | None
+    role: Role
+    capabilities: tuple[str, ...]
+    allowed_paths: tuple[str, ...]
+    denied_paths: tuple[str, ...]
+    token_budget: int | None
+    instructions_file: str | None
+    status: AgentStatus
+    created_at: datetime
+    updated_at: datetime
+    last_seen_at: datetime | None = None
+    lost_at: datetime | None = None
+    current_task_id: str | None = None
+    stage: str | None = None
+    note: str | None = None
+    context_used: int | None = None
+    context_limit: int | None = None
+
+
+class RequestStatus(StrEnum):
+    """Where a request for access stands."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """An agent that asks to be let in.
+
+    claim_hash: of the secret that the first answer carried; who shows it may fetch the token.
+    token_id: the token last handed to the requester, so that the next poll can revoke it.
+    """
+
+    id: str
+    project_id: str
+    agent_id: str
+    name: str
+    agent_type: str
+    provider: str | None
+    model: str | None
+    capabilities: tuple[str, ...]
+    requested_role: Role
+    reason: str | None
+    status: RequestStatus
+    requested_by: str
+    claim_hash: str
+    requested_at: datetime
+    expires_at: datetime
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
+    review_reason: str | None = None
+    token_expires_in_days: int | None = None
+    deliver_to_requester: bool = True
+    token_id: str | None = None
+
+
+def thresholds(late_s: int, critical_s: int, lost_s: int) -> Thresholds:
+    """Give thresholds that grow, also where a project loses an agent sooner than the installation calls it late."""
+    return Thresholds(min(late_s, max(lost_s // 4, 1)), min(critical_s, max(lost_s // 2, 1)), lost_s)
+
+
+def health(silence_s: float | None, thresholds: Thresholds) -> Health:
+    """Judge a silence. None: never heard of, and nothing was promised to it: late until it speaks."""
+    if silence_s is None:
+        return Health.LATE
+    if silence_s >= thresholds.lost_after_s:
+        return Health.LOST
+    if silence_s >= thresholds.critical_after_s:
+        return Health.CRITICAL
+    if silence_s >= thresholds.late_after_s:
+        return Health.LATE
+    return Health.HEALTHY
+
+
+def require_allowed(agent: Agent, patterns: Sequence[str]) -> None:
+    """Refuse patterns that reach outside what the agent may touch.
+
+    Every path that a pattern could match must be allowed, and none of them denied: a glob that merely might
+    reach a denied file is refused, because the lease would say it may be edited.
+    Raises ZoneDenied naming the pattern and the rule.
+    """
+    if not agent.allowed_paths and not agent.denied_paths:
+        return
+    allowed = [globs.parse(text) for text in agent.allowed_paths]
+    denied = [(text, globs.parse(text)) for text in agent.denied_paths]
+    for text in patterns:
+        wanted = globs.parse(text)
+        if allowed and not globs.covers(allowed, wanted):
+            raise errors.ZoneDenied(
+                f"{text} reaches outside the paths that {agent.agent_id} may touch: {', '.join(agent.allowed_paths)}. "
+                "Ask for a narrower path inside them, or have a lead widen allowed_paths with register_agent.",
+                facts={"path": text, "allowed_paths": agent.allowed_paths},
+                next=[errors.NextStep("claim_task", {}, "another task may lie inside your paths")],
+            )
+        for rule, pattern in denied:
+            if globs.overlapping(wanted, pattern):
+                raise errors.ZoneDenied(
+                    f"{text} overlaps {rule}, which {agent.agent_id} may not touch. "
+                    "Leave that part out, or have a lead change denied_paths with register_agent.",
+                    facts={"path": text, "denied_by": rule},
+                    next=[errors.NextStep("claim_task", {}, "another task may lie inside your paths")],
+                )

@@ -1,0 +1,214 @@
+"""Conflicts seen from outside: who is in whose way, and what a project's strategy says to do about it.
+
+Pure functions over tasks and locks, given as Conductor's own records or as replies of its faces (both have the
+attributes named in the protocols). Nothing is changed here; the observer and people decide.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, assert_never
+
+from conductor.domain import dependencies, globs
+from conductor.domain.locks import Mode
+from conductor.domain.organizations import ConflictStrategy
+from conductor.domain.tasks import CLOSED, HELD
+
+
+class TaskLike(Protocol):
+    """What is read of a task; status as in TaskStatus, files as canonical patterns."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def assigned_to(self) -> str | None: ...
+    @property
+    def files(self) -> Sequence[str]: ...
+    @property
+    def dependencies(self) -> Sequence[str]: ...
+
+
+class LockLike(Protocol):
+    """What is read of a lock; mode as in Mode, paths as canonical patterns."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def agent_id(self) -> str: ...
+    @property
+    def paths(self) -> Sequence[str]: ...
+    @property
+    def mode(self) -> str: ...
+
+
+class ConflictKind(StrEnum):
+    """What kind of trouble it is."""
+
+    OVERLAPPING_LOCKS = "overlapping_locks"
+    OVERLAPPING_TASKS = "overlapping_tasks"
+    TASK_WITHOUT_ITS_LOCK = "task_without_its_lock"
+    DEADLOCK = "deadlock"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One conflict: the agents in it, the ids of tasks and locks that show it, the patterns that meet."""
+
+    kind: ConflictKind
+    agents: tuple[str, ...]
+    subjects: tuple[str, ...]
+    paths: tuple[str, ...]
+    message: str
+
+
+class Answer(StrEnum):
+    """What to do about a conflict."""
+
+    REFUSE = "refuse"
+    ASK_OWNERS = "ask_owners"
+    TRY_MERGE = "try_merge"
+    REVIEW = "review"
+    BREAK_CYCLE = "break_cycle"
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """A conflict with what to do about it and why."""
+
+    conflict: Conflict
+    answer: Answer
+    because: str
+
+
+def detect_conflicts(tasks: Sequence[TaskLike], locks: Sequence[LockLike]) -> list[Conflict]:
+    """Find who is in whose way.
+
+    - locks of two agents that overlap and are not both shared,
+    - held tasks of two agents whose files overlap,
+    - a held task whose files another agent has leased,
+    - open tasks whose dependencies form a cycle.
+
+    The order is stable; each pair is named once.
+    """
+    held = [task for task in tasks if task.status in HELD and task.assigned_to]
+    return [*_locks(locks), *_tasks(held), *_tasks_against_locks(held, locks), *_cycles(tasks)]
+
+
+def handle_conflicts(conflicts: Sequence[Conflict], strategy: ConflictStrategy | str) -> list[Handling]:
+    """Say what a project's strategy does about each conflict; a deadlock is broken under every strategy."""
+    answer, because = _answer(ConflictStrategy(strategy))
+    return [
+        Handling(conflict, Answer.BREAK_CYCLE, "nobody in a cycle can go on: drop one of its dependencies")
+        if conflict.kind is ConflictKind.DEADLOCK
+        else Handling(conflict, answer, because)
+        for conflict in conflicts
+    ]
+
+
+def _answer(strategy: ConflictStrategy) -> tuple[Answer, str]:
+    match strategy:
+        case ConflictStrategy.LOCK:
+            return Answer.REFUSE, "edits need an exclusive lease: whoever came later waits or works elsewhere"
+        case ConflictStrategy.ZONE:
+            return Answer.ASK_OWNERS, "the owners of the path decide who goes first"
+        case ConflictStrategy.MERGE:
+            return Answer.TRY_MERGE, "both may edit; merge early to see whether they clash"
+        case ConflictStrategy.REVIEW:
+            return Answer.REVIEW, "both may edit; a person looks at the overlap"
+        case _:
+            assert_never(strategy)
+
+
+def _locks(locks: Sequence[LockLike]) -> list[Conflict]:
+    found = []
+    for one, other in itertools.combinations(sorted(locks, key=lambda lock: lock.id), 2):
+        if one.agent_id == other.agent_id or (one.mode == Mode.SHARED and other.mode == Mode.SHARED):
+            continue
+        paths = _meeting(one.paths, other.paths)
+        if paths:
+            found.append(
+                Conflict(
+                    ConflictKind.OVERLAPPING_LOCKS,
+                    (one.agent_id, other.agent_id),
+                    (one.id, other.id),
+                    paths,
+                    f"{one.agent_id} and {other.agent_id} both lease {', '.join(paths)}",
+                )
+            )
+    return found
+
+
+def _tasks(held: Sequence[TaskLike]) -> list[Conflict]:
+    found = []
+    for one, other in itertools.combinations(sorted(held, key=lambda task: task.id), 2):
+        if one.assigned_to == other.assigned_to:
+            continue
+        paths = _meeting(one.files, other.files)
+        if paths:
+            found.append(
+                Conflict(
+                    ConflictKind.OVERLAPPING_TASKS,
+                    (str(one.assigned_to), str(other.assigned_to)),
+                    (one.id, other.id),
+                    paths,
+                    f"{one.assigned_to} and {other.assigned_to} hold tasks that both touch {', '.join(paths)}",
+                )
+            )
+    return found
+
+
+def _tasks_against_locks(held: Sequence[TaskLike], locks: Sequence[LockLike]) -> list[Conflict]:
+    found = []
+    for task, lock in itertools.product(held, locks):
+        if task.assigned_to == lock.agent_id or lock.mode == Mode.SHARED:
+            continue
+        paths = _meeting(task.files, lock.paths)
+        if paths:
+            found.append(
+                Conflict(
+                    ConflictKind.TASK_WITHOUT_ITS_LOCK,
+                    (str(task.assigned_to), lock.agent_id),
+                    (task.id, lock.id),
+                    paths,
+                    f"{task.assigned_to} holds {task.id}, but {lock.agent_id} leases {', '.join(paths)}",
+                )
+            )
+    return found
+
+
+def _cycles(tasks: Sequence[TaskLike]) -> list[Conflict]:
+    open_tasks = {task.id: task for task in tasks if task.status not in CLOSED}
+    waits: Mapping[str, Sequence[str]] = {
+        key: [other for other in task.dependencies if other in open_tasks] for key, task in open_tasks.items()
+    }
+    found, seen = [], set[str]()
+    for key in sorted(open_tasks):
+        if key in seen:
+            continue
+        cycle = dependencies.cycle_through(key, waits[key], lambda task_id: waits[task_id])
+        if cycle:
+            seen.update(cycle)
+            agents = tuple(dict.fromkeys(str(open_tasks[task_id].assigned_to) for task_id in cycle[:-1]))
+            found.append(
+                Conflict(
+                    ConflictKind.DEADLOCK, agents, tuple(cycle), (), f"tasks wait in a circle: {' -> '.join(cycle)}"
+                )
+            )
+    return found
+
+
+def _meeting(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    parsed = [(path, globs.parse(path)) for path in other]
+    return tuple(
+        dict.fromkeys(
+            path if path == against else f"{path} & {against}"
+            for path in one
+            for against, pattern in parsed
+            if globs.overlapping(globs.parse(path), pattern)
+        )
+    )

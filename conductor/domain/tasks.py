@@ -1,0 +1,281 @@
+"""Tasks: the state machine as a table of moves, readiness, the choice of the best one, attempts and their end.
+
+A task is claimed by one agent at a time; each claim is an attempt with a number, and only the holder of the present
+attempt can complete it. What no agent can finish ends as failed after `max_attempts`, with every error kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from conductor.domain import errors
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    CLAIMED = "claimed"
+    IN_PROGRESS = "in_progress"
+    BLOCKED = "blocked"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Priority(StrEnum):
+    """How much a task matters."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+RANK: Mapping[Priority, int] = {kind: rank for rank, kind in enumerate(Priority)}
+"""0 is served first."""
+
+HELD = frozenset({TaskStatus.CLAIMED, TaskStatus.IN_PROGRESS, TaskStatus.BLOCKED})
+"""States in which an agent holds the task (blocked: it waits, and still holds)."""
+
+CLOSED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+GIVEN_UP = frozenset({TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+
+class Move(StrEnum):
+    """What can be done to a task's state."""
+
+    CLAIM = "claim"
+    START = "start"
+    BLOCK = "block"
+    COMPLETE = "complete"
+    RELEASE = "release"
+    FAIL = "fail"
+    LOSE = "lose"
+    GIVE_UP = "give_up"
+    CANCEL = "cancel"
+    REOPEN = "reopen"
+
+
+MOVES: Mapping[tuple[TaskStatus, Move], TaskStatus] = {
+    (TaskStatus.PENDING, Move.CLAIM): TaskStatus.CLAIMED,
+    **{(held, Move.START): TaskStatus.IN_PROGRESS for held in HELD},
+    **{(held, Move.BLOCK): TaskStatus.BLOCKED for held in HELD},
+    **{(held, Move.COMPLETE): TaskStatus.COMPLETED for held in HELD},
+    **{(held, Move.RELEASE): TaskStatus.PENDING for held in HELD},
+    **{(held, Move.FAIL): TaskStatus.PENDING for held in HELD},
+    **{(held, Move.LOSE): TaskStatus.PENDING for held in HELD},
+    **{(held, Move.GIVE_UP): TaskStatus.FAILED for held in HELD},
+    (TaskStatus.PENDING, Move.CANCEL): TaskStatus.CANCELLED,
+    **{(held, Move.CANCEL): TaskStatus.CANCELLED for held in HELD},
+    **{(closed, Move.REOPEN): TaskStatus.PENDING for closed in CLOSED},
+}
+"""The state machine. A pair that is not here is an illegal move."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+    AGENT_LOST = "agent_lost"
+    LEASE_EXPIRED = "lease_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claim of a task, from its start to its end."""
+
+    task_id: str
+    number: int
+    agent_id: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an agent shows for its completion: a commit id, the files it touched, the checks that passed."""
+
+    commit: str | None = None
+    files: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A piece of work in a project.
+
+    files: the globs it will touch, leased with the claim. requires: capabilities an agent must have.
+    assigned_to: the only agent that may claim it, if any; while claimed, its holder.
+    reserved_for: who it was assigned to when nobody holds it. evidence: what a completion must show where the
+    project requires evidence: `commit`, `files`, or the name of a check.
+    blocked_on: tasks the holder waits for. retry_at: not to be claimed before.
+    """
+
+    id: str
+    project_id: str
+    title: str
+    description: str | None
+    status: TaskStatus
+    priority: Priority
+    dependencies: tuple[str, ...]
+    files: tuple[str, ...]
+    tags: tuple[str, ...]
+    requires: tuple[str, ...]
+    max_attempts: int
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    parent_id: str | None = None
+    reserved_for: str | None = None
+    holder: str | None = None
+    attempt: int = 0
+    failures: int = 0
+    lease_s: int | None = None
+    lease_expires_at: datetime | None = None
+    blocked_on: tuple[str, ...] = ()
+    evidence_required: tuple[str, ...] = ()
+    estimated_cost_nano: int | None = None
+    progress: float | None = None
+    note: str | None = None
+    result: str | None = None
+    evidence: Evidence | None = None
+    error: str | None = None
+    due_at: datetime | None = None
+    retry_at: datetime | None = None
+    closed_at: datetime | None = None
+
+    @property
+    def assigned_to(self) -> str | None:
+        """The agent that holds the task, else the one it is kept for."""
+        return self.holder or self.reserved_for
+
+
+def moved(task: Task, move: Move) -> TaskStatus:
+    """Look up where a move leads.
+
+    Raises IllegalMove naming the state and the moves that it allows.
+    """
+    target = MOVES.get((task.status, move))
+    if target is None:
+        allowed = sorted(other.value for status, other in MOVES if status is task.status)
+        raise errors.IllegalMove(
+            f"Task {task.id} is {task.status}; {move} is not possible from there, only: {', '.join(allowed)}. "
+            "Look at it with get_task.",
+            facts={"task_id": task.id, "status": task.status.value, "move": move.value, "allowed": allowed},
+            next=[errors.NextStep("get_task", {"task_id": task.id}, "see where it stands")],
+        )
+    return target
+
+
+def unfinished(task: Task, status_of: Callable[[str], TaskStatus | None]) -> list[str]:
+    """List what a task waits for: dependencies and declared waits that are not completed."""
+    return [
+        other
+        for other in dict.fromkeys((*task.dependencies, *task.blocked_on))
+        if status_of(other) is not TaskStatus.COMPLETED
+    ]
+
+
+def require_attempt(task: Task, agent_id: str, attempt: int) -> None:
+    """Refuse a caller that does not hold the present attempt of a task.
+
+    Raises StaleAttempt: the attempt was ended (by loss, release, cancellation) and another may have begun.
+    """
+    if task.holder == agent_id and task.attempt == attempt and task.status in HELD:
+        return
+    holder = f"is now held by {task.holder} (attempt {task.attempt})" if task.holder else f"is {task.status}"
+    raise errors.StaleAttempt(
+        f"Attempt {attempt} of {task.id} by {agent_id} is over: the task {holder}. "
+        "Stop working on it and leave its files alone; claim a task anew with claim_task.",
+        facts={"task_id": task.id, "attempt": task.attempt, "status": task.status.value, "holder": task.holder},
+        next=[errors.NextStep("claim_task", {}, "take the best ready task")],
+    )
+
+
+def require_evidence(task: Task, evidence: Evidence | None) -> None:
+    """Refuse a completion that lacks evidence, for projects that require it.
+
+    What the task names must be there; a task that names nothing needs a commit.
+    Raises EvidenceMissing listing what is missing.
+    """
+    shown = evidence or Evidence()
+    present = {*shown.checks}
+    if shown.commit:
+        present.add("commit")
+    if shown.files:
+        present.add("files")
+    missing = [name for name in (task.evidence_required or ("commit",)) if name not in present]
+    if missing:
+        raise errors.EvidenceMissing(
+            f"This project requires evidence; {task.id} lacks: {', '.join(missing)}. Complete it again with "
+            "evidence {commit, files, checks} that has them.",
+            facts={"task_id": task.id, "missing": missing, "required": list(task.evidence_required or ("commit",))},
+        )
+
+
+def retry_delay_s(failures: int, jitter: float, *, base_s: float, most_s: float) -> float:
+    """Compute how long a task rests after its attempts failed: exponential back-off with jitter.
+
+    failures: how many have failed, >= 1. jitter: in [0, 1), from the caller's entropy.
+    The delay lies in [half, whole) of min(most_s, base_s * 2 ** (failures - 1)).
+    """
+    whole = min(most_s, base_s * 2.0 ** min(failures - 1, 32))
+    return whole * (0.5 + jitter / 2)
+
+
+class Obstacle(StrEnum):
+    """Why a pending task cannot be claimed by an agent now."""
+
+    DEPENDENCIES = "dependencies"
+    RETRY_LATER = "retry_later"
+    ASSIGNED_ELSEWHERE = "assigned_elsewhere"
+    MISSING_CAPABILITY = "missing_capability"
+    FILES_LEASED = "files_leased"
+    OUTSIDE_PATHS = "outside_paths"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """An agent that looks for work."""
+
+    agent_id: str
+    capabilities: Collection[str]
+
+
+def obstacle(task: Task, seeker: Seeker, now: datetime, waits: Collection[str]) -> Obstacle | None:
+    """Tell what keeps an agent from a pending task, as far as the task itself knows; None: nothing.
+
+    waits: what the task still waits for, see unfinished.
+    """
+    if waits:
+        return Obstacle.DEPENDENCIES
+    if task.retry_at is not None and now < task.retry_at:
+        return Obstacle.RETRY_LATER
+    if task.reserved_for is not None and task.reserved_for != seeker.agent_id:
+        return Obstacle.ASSIGNED_ELSEWHERE
+    if not set(task.requires) <= set(seeker.capabilities):
+        return Obstacle.MISSING_CAPABILITY
+    return None
+
+
+def order(task: Task, seeker: Seeker, now: datetime, *, aging_s: float) -> tuple[float, int, int, datetime, str]:
+    """Give the place of a ready task among others for one agent: the least is the best.
+
+    Priority first, bettered by one step for each `aging_s` of waiting so that nothing starves; then tasks kept for
+    this agent, then the closest match of capabilities; then age; then the id, so that the order is total.
+    """
+    waited = (now - task.created_at) / timedelta(seconds=aging_s)
+    # Whole steps: within one step of age the finer criteria decide.
+    rank = RANK[task.priority] - int(max(waited, 0.0))
+    kept = 0 if task.reserved_for == seeker.agent_id else 1
+    return (rank, kept, -len(task.requires), task.created_at, task.id)

@@ -1,0 +1,117 @@
+"""Operations on projects."""
+
+from pydantic import Field
+
+from conductor.domain.access import ADMIN_UP, ALL, Role
+from conductor.domain.organizations import ConflictStrategy
+from conductor.operations.row import (
+    Keeper,
+    Listing,
+    Operation,
+    ProjectRequest,
+    ProjectWrite,
+    Reply,
+    Request,
+    Wire,
+    Write,
+)
+from conductor.operations.words import Line, RepoPath, Slug
+
+
+class BudgetLeft(Wire):
+    """What may still be spent: the tightest hard limit that applies; no limit_usd: none is set."""
+
+    limit_usd: str | None = None
+    spent_usd: str
+    remaining_usd: str | None = None
+
+
+class Counts(Wire):
+    """What a project holds now: tasks by status, agents by status, live locks."""
+
+    tasks: dict[str, int]
+    agents: dict[str, int]
+    locks: int
+
+
+class ProjectSettings(Wire):
+    """What a project's people may choose; in a change, what is left out stays."""
+
+    fold_case: bool | None = Field(default=None, description="paths that differ only in case are one")
+    require_evidence: bool | None = Field(default=None, description="completions must carry evidence")
+    leads_approve: bool | None = Field(default=None, description="leads may let agents in")
+    lost_after_s: int | None = Field(default=None, ge=10, le=86_400, description="silence after which an agent is lost")
+
+
+class Project(Reply):
+    """A codebase that agents share."""
+
+    id: str
+    organization_id: str
+    name: str
+    slug: str
+    conflict_strategy: ConflictStrategy
+    root_path: str | None = None
+    git_remote: str | None = None
+    settings: ProjectSettings
+    my_role: Role | None = None
+    counts: Counts
+    budget: BudgetLeft
+
+    def line(self) -> str:
+        tasks = ", ".join(f"{count} {status}" for status, count in self.counts.tasks.items()) or "no tasks"
+        return f"{self.slug} ({self.id}): {tasks}; {self.counts.locks} lock(s); spent {self.budget.spent_usd} USD"
+
+
+class CreateProject(Write):
+    """Make a project, usually one for each repository."""
+
+    name: Line
+    slug: Slug | None = Field(default=None, description="made from the name when left out")
+    conflict_strategy: ConflictStrategy = ConflictStrategy.LOCK
+    root_path: RepoPath | None = Field(default=None, description="absolute path of the checkout on the server")
+    git_remote: Line | None = None
+    settings: ProjectSettings | None = None
+
+
+class UpdateProject(ProjectWrite):
+    """Change a project; what is left out stays."""
+
+    name: Line | None = None
+    slug: Slug | None = None
+    conflict_strategy: ConflictStrategy | None = None
+    root_path: RepoPath | None = None
+    git_remote: Line | None = None
+    settings: ProjectSettings | None = None
+
+
+class GetProject(ProjectRequest):
+    """Look at a project: what it holds and what it may still spend."""
+
+
+class ListProjects(Request, Listing):
+    """List the projects you can see."""
+
+
+class ProjectPage(Reply):
+    """A page of projects."""
+
+    items: list[Project]
+    next_cursor: str | None = None
+
+    def line(self) -> str:
+        return f"{len(self.items)} project(s): " + "; ".join(
+            f"{project.slug} ({project.id})" for project in self.items[:8]
+        )
+
+
+CREATE_PROJECT = Operation(
+    "create_project", CreateProject, Project, Keeper.DIRECTORY, ADMIN_UP, ("project", "create"), ("name",), writes=True
+)
+UPDATE_PROJECT = Operation(
+    "update_project", UpdateProject, Project, Keeper.PROJECT, ADMIN_UP, ("project", "update"), writes=True
+)
+GET_PROJECT = Operation("get_project", GetProject, Project, Keeper.STORE, ALL, ("project", "show"))
+LIST_PROJECTS = Operation("list_projects", ListProjects, ProjectPage, Keeper.STORE, ALL, ("project", "list"))
+
+ROWS = (CREATE_PROJECT, UPDATE_PROJECT, GET_PROJECT, LIST_PROJECTS)

@@ -1,0 +1,85 @@
+"""The words that requests are made of: bounded, clean, strict.
+
+Every text a caller can send has a bound here, and none may carry NUL, other control characters or lone surrogates:
+what is stored is shown to people, to agents and in terminals.
+"""
+
+import unicodedata
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, WithJsonSchema
+
+from conductor.domain import money
+
+_BREAKS = frozenset("\n\r\t")
+
+
+def _clean(text: str, allowed: frozenset[str] = frozenset()) -> str:
+    # Plain ASCII is nearly everything: one quick test spares a look at each character.
+    if text.isascii() and text.isprintable():
+        return text
+    for place, character in enumerate(text):
+        category = unicodedata.category(character)
+        if category in {"Cc", "Cs"} and character not in allowed:
+            raise ValueError(f"character {place} is U+{ord(character):04X}, a control character; leave it out")
+    return text
+
+
+def _clean_lines(text: str) -> str:
+    return _clean(text, _BREAKS)
+
+
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_clean)]
+"""One line of text."""
+
+Text = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_clean_lines)]
+"""Text of several lines."""
+
+Note = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_clean_lines)]
+"""A short text of several lines."""
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_clean)]
+"""A tag, capability or model name."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""An agent's name, as its people chose it: `ada`, `claude-1`."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+RepoPath = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+"""A repository-relative path or glob; `conductor.domain.paths` makes it canonical or refuses it."""
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+"""An id as given; one of a wrong shape names nothing and answers not_found."""
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_clean)]
+"""An idempotency key."""
+
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9_=-]+$")]
+
+Amount = Annotated[
+    Decimal,
+    Field(ge=0, le=1_000_000_000, decimal_places=9, allow_inf_nan=False),
+    WithJsonSchema({"type": ["number", "string"]}),
+]
+"""US dollars: a number or a decimal string, at most 9 decimals."""
+
+Tokens = Annotated[int, Field(ge=0, le=10_000_000_000)]
+"""A count of tokens."""
+
+
+def _within(at: datetime) -> datetime:
+    if not 2000 <= at.year <= 9000:
+        raise ValueError("the year must lie between 2000 and 9000")
+    return at
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_within), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time with its zone, ISO 8601."""
+
+
+def nano(amount: Decimal | None) -> int | None:
+    """Turn an amount of a request into nano-dollars."""
+    return None if amount is None else money.parse_usd(amount)

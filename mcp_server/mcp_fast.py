@@ -1,0 +1,137 @@
+"""The short way for the plain `tools/call`, in front of the SDK: nearly all traffic, at a tenth of the cost.
+
+It takes a request only when it is sure how the SDK would answer it: one whole JSON-RPC request with the usual parts,
+in either era, for a tool that exists. Whatever is odd goes to the SDK unchanged, so this never refuses anything. The
+answer is the dispatcher's bytes inside the envelope that the SDK would make; a property test holds the two together.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from mcp.server.streamable_http import check_accept_headers
+from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
+from mcp_types import SERVER_INFO_META_KEY, methods
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+from starlette.requests import Request as HttpRequest
+
+from conductor.operations.row import Operation
+from mcp_server import tools
+from mcp_server.faults import WrongMethod
+from mcp_server.limits import Bodies
+from mcp_server.mcp_sdk import SdkEndpoint
+from mcp_server.serving import Dispatcher, Headers, Request, Response
+
+_METHOD = "tools/call"
+_HANDSHAKE = frozenset(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)
+_MODERN = frozenset(version.encode() for version in MODERN_PROTOCOL_VERSIONS)
+_ENVELOPE = {"jsonrpc", "id", "method", "params"}
+_PARAMS = frozenset({"name", "arguments", "_meta"})
+
+# orjson reads an integer beyond 64 bits as a float and nests deeper than the SDK's parser.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
+_NESTED_AT_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request that the short way takes. id and arguments: JSON."""
+
+    id: bytes
+    row: Operation[Any, Any]
+    arguments: bytes
+    is_modern: bool
+
+
+class McpEndpoint:
+    """Answers /mcp: plain calls itself, all else through the SDK."""
+
+    def __init__(self, dispatcher: Dispatcher, bodies: Bodies, sdk: SdkEndpoint) -> None:
+        self._dispatcher = dispatcher
+        self._bodies = bodies
+        self._sdk = sdk
+        stamp = orjson.dumps({SERVER_INFO_META_KEY: sdk.server.server_info_stamp})
+        self._modern_end = b',"resultType":"complete","_meta":' + stamp + b"}}"
+
+    async def answer(self, request: Request) -> Response | int:
+        """Answer one message."""
+        if request.method != "POST":
+            # Without sessions there is no stream to open and none to end; a GET would hold a connection for nothing.
+            raise WrongMethod("POST")
+        request.require_json()
+        body = await self._bodies.read(request.receive)
+        call = _read(request, body)
+        if call is None:
+            return await self._sdk.answer_read(request, body)
+        answer = await self._dispatcher.call(call.row, call.arguments, request.caller)
+        is_error = b"false" if answer.code is None else b"true"
+        end = self._modern_end if call.is_modern else b"}}"
+        reply = (
+            b'{"jsonrpc":"2.0","id":', call.id,
+            b',"result":{"content":[{"type":"text","text":', orjson.dumps(answer.line),
+            b'}],"structuredContent":', answer.body,
+            b',"isError":', is_error, end,
+        )  # fmt: skip
+        return Response(200, b"".join(reply))
+
+
+def _read(request: Request, body: bytes) -> _Call | None:
+    """Read a plain call; None: leave it to the SDK."""
+    headers = request.headers
+    if not _accepts_both(headers.get(b"accept", b"")) or len(headers) != len(request.scope["headers"]):
+        return None
+    if _LONG_NUMBER in body.translate(_DIGITS) or body.count(b"{") + body.count(b"[") > _NESTED_AT_MOST:
+        return None
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(message, dict) or message.keys() != _ENVELOPE:
+        return None
+    id, params = message["id"], message["params"]
+    if message["jsonrpc"] != "2.0" or message["method"] != _METHOD or type(id) not in {int, str}:
+        return None
+    if not isinstance(params, dict) or not params.keys() <= _PARAMS:
+        return None
+    tool, arguments = params.get("name"), params.get("arguments")
+    row = tools.ROWS.get(tool) if isinstance(tool, str) else None
+    if row is None or not isinstance(arguments, dict | None) or not _is_plain(params.get("_meta", {})):
+        return None
+    version = headers.get(b"mcp-protocol-version")
+    is_modern = version in _MODERN
+    if not (_is_modern_call(message, headers) if is_modern else version is None or version in _HANDSHAKE):
+        return None
+    return _Call(orjson.dumps(id), row, orjson.dumps(arguments or {}), is_modern)
+
+
+@functools.lru_cache(maxsize=64)
+def _accepts_both(accept: bytes) -> bool:
+    has_json, has_stream = check_accept_headers(HttpRequest({"type": "http", "headers": [(b"accept", accept)]}))
+    return has_json and has_stream
+
+
+def _is_plain(meta: object) -> bool:
+    # The SDK refuses a progress token that is neither text nor whole number; progress itself is optional.
+    match meta:
+        case {"progressToken": token}:
+            return isinstance(token, int | str) and not isinstance(token, bool)
+        case dict():
+            return True
+        case _:
+            return False
+
+
+def _is_modern_call(message: dict[str, Any], headers: Headers) -> bool:
+    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+    if isinstance(classify_inbound_request(message, headers=names), InboundLadderRejection):
+        return False
+    try:
+        methods.validate_client_request(_METHOD, names["mcp-protocol-version"], message["params"])
+    except ValidationError:
+        return False
+    return True

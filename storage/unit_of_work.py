@@ -1,0 +1,34 @@
+"""The unit of work with its subjects: `tx.tasks`, `tx.locks`, `tx.costs` and the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storage.agents import AccessRequests, Agents
+from storage.costs import Costs, Quotas
+from storage.events import Events
+from storage.locks import Locks
+from storage.notices import Notices
+from storage.organizations import Organizations, Projects, Tokens
+from storage.replies import Replies
+from storage.tasks import Tasks
+from storage.unit import Unit
+
+
+class UnitOfWork(Unit):
+    """One organisation's part of a transaction, with everything that can be read and written in it."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.organizations = Organizations(self)
+        self.projects = Projects(self)
+        self.tokens = Tokens(self)
+        self.agents = Agents(self)
+        self.access_requests = AccessRequests(self)
+        self.tasks = Tasks(self)
+        self.locks = Locks(self)
+        self.costs = Costs(self)
+        self.quotas = Quotas(self)
+        self.events = Events(self)
+        self.notices = Notices(self)
+        self.replies = Replies(self)

@@ -1,0 +1,54 @@
+"""Fixtures of the client wing: the double, and a command line in this process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conductor.cli import app
+from tests.cli.double import Double
+
+TOKEN = "cdr_agt_k3y1d_s3cr3tS3CR3T"
+OWNER = "cdr_usr_k3y1d_s3cr3tS3CR3T"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    with Double() as server:
+        yield server
+
+
+@pytest.fixture
+def environ(double: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of somebody who holds an agent's token."""
+    for name in ("CONDUCTOR_PROJECT", "CONDUCTOR_CONFIG", "CONDUCTOR_DB", "CONDUCTOR_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CONDUCTOR_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CONDUCTOR_URL", double.url)
+    monkeypatch.setenv("CONDUCTOR_TOKEN", TOKEN)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def run(environ: None, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `conductor` with these words."""
+
+    def run(*words: str) -> Ran:
+        code = app.run(words)
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run

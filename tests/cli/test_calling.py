@@ -1,0 +1,162 @@
+"""Which daemon a command asks, as whom, and which project it means."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conductor.domain import errors
+from conductor.home import Home, RunningDaemon
+from conductor.operations.projects import Project
+from tests.cli import samples
+from tests.cli.conftest import OWNER, Run
+from tests.cli.double import Double
+
+OURS, THEIRS = "prj_0000000001", "prj_0000000002"
+
+
+@pytest.fixture
+def owner(monkeypatch: pytest.MonkeyPatch, environ: None) -> None:
+    monkeypatch.setenv("CONDUCTOR_TOKEN", OWNER)
+
+
+def there_are(double: Double, **projects: str) -> None:
+    items = [samples.reply(Project, id=key, slug=slug) for slug, key in projects.items()]
+    double.always["list_projects"] = lambda _: {"items": items}
+
+
+@pytest.mark.usefixtures("owner")
+def test_the_only_project_is_meant(double: Double, run: Run) -> None:
+    there_are(double, ours=OURS)
+
+    run("task", "list")
+
+    assert double.bodies("list_tasks") == [{"project_id": OURS}]
+
+
+@pytest.mark.usefixtures("owner")
+def test_of_several_projects_the_default_one_is_meant(double: Double, run: Run) -> None:
+    there_are(double, theirs=THEIRS, default=OURS)
+
+    run("task", "list")
+
+    assert double.bodies("list_tasks") == [{"project_id": OURS}]
+
+
+@pytest.mark.usefixtures("owner")
+def test_without_a_default_project_the_command_asks_which(double: Double, run: Run) -> None:
+    there_are(double, theirs=THEIRS, ours=OURS)
+
+    ran = run("task", "list")
+
+    assert ran.code == 2
+    assert "--project or CONDUCTOR_PROJECT: one of theirs, ours." in ran.err
+    assert double.bodies("list_tasks") == []
+
+
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("named", ["ours", OURS])
+def test_a_project_is_named_by_slug_or_id(named: str, double: Double, run: Run) -> None:
+    there_are(double, default=THEIRS, ours=OURS)
+
+    run("task", "create", "x", "--project", named)
+
+    assert double.bodies("create_task") == [{"title": "x", "project_id": OURS}]
+
+
+@pytest.mark.usefixtures("owner")
+def test_the_environment_names_the_project_and_the_option_another(
+    double: Double, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there_are(double, theirs=THEIRS, ours=OURS)
+    monkeypatch.setenv("CONDUCTOR_PROJECT", "ours")
+
+    run("task", "list")
+    run("task", "list", "--project", "theirs")
+
+    assert double.bodies("list_tasks") == [{"project_id": OURS}, {"project_id": THEIRS}]
+
+
+@pytest.mark.usefixtures("owner")
+def test_an_unknown_project_is_answered_with_those_there_are(double: Double, run: Run) -> None:
+    there_are(double, ours=OURS)
+
+    ran = run("task", "list", "--project", "nonsense")
+
+    assert ran.code == errors.NotFound.exit_code
+    assert "there is: ours" in ran.err
+
+
+@pytest.mark.usefixtures("owner")
+def test_a_task_named_by_its_id_needs_no_project(double: Double, run: Run) -> None:
+    run("task", "show", "tsk_1")
+
+    assert [(asked.operation, asked.body) for asked in double.asked] == [("get_task", {"task_id": "tsk_1"})]
+
+
+@pytest.mark.usefixtures("owner")
+def test_a_question_about_the_whole_organisation_names_no_project(double: Double, run: Run) -> None:
+    there_are(double, default=OURS)
+
+    run("cost", "show", "--all-projects")
+
+    assert double.bodies("get_costs") == [{}]
+
+
+@pytest.mark.usefixtures("owner")
+def test_a_token_is_made_for_a_project_only_when_one_is_named(double: Double, run: Run) -> None:
+    there_are(double, default=OURS)
+
+    run("token", "create", "svc")
+    ran = run("token", "create", "svc", "--project", "default")
+    print(ran)
+
+    assert double.bodies("create_token") == [{"kind": "svc"}, {"kind": "svc", "project_id": OURS}]
+
+
+def test_an_agents_token_is_bound_so_nothing_is_looked_up(double: Double, run: Run) -> None:
+    run("task", "list")
+
+    assert [asked.operation for asked in double.asked] == ["list_tasks"]
+
+
+def test_the_owner_of_the_installation_names_an_organisation(double: Double, run: Run) -> None:
+    run("member", "list", "--organization", "org_1")
+
+    assert double.bodies("list_members") == [{"organization_id": "org_1"}]
+
+
+def test_the_home_says_where_and_as_whom(
+    double: Double, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONDUCTOR_URL")
+    monkeypatch.delenv("CONDUCTOR_TOKEN")
+    home = Home(tmp_path / "other")
+    home.prepare()
+    home.write_owner_token(OWNER)
+    home.write_daemon(RunningDaemon(1, double.url, "2026-11-24T08:20:11+00:00", "0.1.0"))
+
+    ran = run("org", "list", "--home", str(tmp_path / "other"))
+
+    assert ran.code == 0
+    assert double.asked[0].authorization == f"Bearer {OWNER}"
+
+
+def test_no_daemon_is_a_sentence_and_exit_code_8(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONDUCTOR_URL")
+
+    unknown = run("task", "list")
+    refused = run("task", "list", "--url", "http://127.0.0.1:1", "--json")
+
+    assert unknown.code == refused.code == 8
+    assert "start one with `conductor up`" in unknown.err
+    assert json.loads(refused.out)["message"] == "No daemon answers at http://127.0.0.1:1: start one with `conductor up`."
+
+
+def test_no_token_is_exit_code_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONDUCTOR_TOKEN")
+
+    ran = run("task", "list")
+
+    assert ran.code == 3
+    assert "CONDUCTOR_TOKEN" in ran.err
