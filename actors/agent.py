@@ -46,7 +46,7 @@ class Agent:
     def heartbeat(self, request: ops.Heartbeat, call: Call) -> ops.HeartbeatReply:
         """Take note of what the agent does, and tell it what it has not been told."""
         if request.task_id is not None:
-            self._board.require_held(request.task_id, self._name)
+            self._board.require_held(request.task_id, self._name, call.tx)
         before = self._roster.get(self._name)
         after = replace(
             before,

@@ -6,7 +6,7 @@ the same things behind: no lock, no holder, one event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from actors.lock_manager import LockManager
 from actors.roster import Roster
 from conductor.domain import tasks
 from conductor.domain.agents import AgentStatus
+from conductor.domain.errors import Fact
 from conductor.domain.events import EventKind
 from conductor.domain.tasks import Attempt, Evidence, Move, Outcome, Task, TaskStatus
 from conductor.setting_groups import Tasks as TaskSettings
@@ -104,9 +105,18 @@ class Attempts:
         return done, unblocked, released
 
     def stop(
-        self, task: Task, outcome: Outcome, error: str | None, now: datetime, tx: UnitOfWork, **changed: object
+        self,
+        task: Task,
+        outcome: Outcome,
+        error: str | None,
+        now: datetime,
+        tx: UnitOfWork,
+        changed: Mapping[str, Fact] | None = None,
     ) -> Task:
-        """End the present attempt without success: the task is pending again, resting, failed for good or cancelled."""
+        """End the present attempt without success: the task is pending again, resting, failed for good or cancelled.
+
+        changed: what else the same command changed of the task, for its one event.
+        """
         failures = task.failures + (outcome in {Outcome.FAILED, Outcome.AGENT_LOST, Outcome.LEASE_EXPIRED})
         is_failure = failures > task.failures
         is_over = is_failure and failures >= task.max_attempts
@@ -131,7 +141,6 @@ class Attempts:
             error=reason,
             updated_at=now,
             closed_at=now if status in tasks.CLOSED else None,
-            **changed,  # type: ignore[arg-type]  # fields of a task
         )
         released = self._end(task, outcome, reason, now, tx)
         self.keep(stopped, tx)
@@ -147,6 +156,7 @@ class Attempts:
             failures=failures,
             retry_at=retry_at.isoformat() if retry_at else None,
             released=released,
+            **(changed or {}),
         )
         return stopped
 

@@ -7,12 +7,20 @@ to a few milliseconds for those who were just answered, when several were, becau
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from actors.commands import Command, Outcome
 from conductor.domain import errors
+
+
+WORTH_LINGERING = 16
+"""For at most so many it is worth to wait: beyond, a commit is shared by enough."""
+
+WORTH_A_SECOND = 24
+"""So many waiting commands are sent while another batch is under way: the host then goes on without a pause."""
 
 
 @dataclass(slots=True)
@@ -41,9 +49,11 @@ class Batcher:
         self._order: deque[str] = deque()
         self._queued = 0
         self._arrived = asyncio.Event()
-        self._enough = 0
+        self._enough = 1
+        self._answered = 0
+        self._in_flight = 0
+        self._sending: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
-        self.last_size = 0
 
     @property
     def queued(self) -> int:
@@ -78,46 +88,63 @@ class Batcher:
         """Stop working; what still waits is refused."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.gather(self._task, *self._sending, return_exceptions=True)
         for waiting in self._take(self._queued):
             if not waiting.answer.done():
                 waiting.answer.set_exception(errors.Unavailable("The server is stopping. Nothing was changed."))
 
     async def _work(self) -> None:
-        answered = 0
         while True:
-            if self._queued == 0 or (answered > 1 and self._queued < answered and self._linger_s > 0):
-                await self._linger(answered)
+            await self._wait_until_worth_it()
             batch = [waiting for waiting in self._take(self._most) if not waiting.answer.done()]
             if not batch:
                 continue
-            self.last_size = answered = len(batch)
-            try:
-                outcomes = await self._send([waiting.command for waiting in batch])
-            except errors.ConductorError as error:
-                for waiting in batch:
-                    if not waiting.answer.done():
-                        waiting.answer.set_exception(error)
-                continue
+            self._in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._carry(batch))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _carry(self, batch: list[_Waiting]) -> None:
+        """Send one batch and hand out its outcomes."""
+        try:
+            outcomes = await self._send([waiting.command for waiting in batch])
+        except errors.ConductorError as error:
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
+        else:
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(outcome)
+        self._answered = len(batch)
+        self._in_flight -= 1
+        self._arrived.set()
 
-    async def _linger(self, answered: int) -> None:
-        """Wait for the first command; if several were just answered, a little longer for as many again."""
-        if self._queued == 0:
-            self._enough = 1
+    async def _wait_until_worth_it(self) -> None:
+        """Wait for the first command; then, if few were just answered, a little for as many again.
+
+        While one batch is under way another is sent only when it is large, so that the host never idles under load
+        and small batches share their commits; a third never.
+        """
+        while True:
+            if self._in_flight == 0 and self._queued > 0:
+                await self._linger()
+                return
+            if self._in_flight == 1 and self._queued >= WORTH_A_SECOND:
+                return
+            self._enough = WORTH_A_SECOND if self._in_flight else 1
             self._arrived.clear()
             await self._arrived.wait()
-        if answered > 1 and self._queued < answered and self._linger_s > 0:
-            self._enough = min(answered, self._most)
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(self._linger_s):
-                    await self._arrived.wait()
-            except TimeoutError:
-                pass
-        self._enough = 1
+
+    async def _linger(self) -> None:
+        wanted = min(self._answered, WORTH_LINGERING)
+        if wanted < 2 or self._queued >= wanted or self._linger_s <= 0:
+            return
+        self._enough = wanted
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._linger_s):
+                await self._arrived.wait()
 
     def _take(self, most: int) -> list[_Waiting]:
         """Take commands in turn from the organisations that wait."""

@@ -11,6 +11,9 @@ from datetime import datetime
 from conductor.domain.deadlines import Deadlines
 from conductor.domain.tasks import CLOSED, HELD, Task, TaskStatus
 
+LOOKED_UP_AT_ONCE = 1000
+"""A database bounds the values of one statement; ten thousand open tasks may name more closed ones than that."""
+
 StatusLookup = Callable[[Iterable[str]], dict[str, TaskStatus]]
 """Reads where tasks stand in the store."""
 
@@ -27,9 +30,9 @@ class BoardMemory:
         self._deadlines = Deadlines()
         loaded = list(tasks)
         ids = {task.id for task in loaded}
-        beyond = {other for task in loaded for other in (*task.dependencies, *task.blocked_on) if other not in ids}
-        if beyond:
-            self._closed.update(lookup(sorted(beyond)))
+        beyond = sorted({other for task in loaded for other in _edges(task) if other not in ids})
+        for start in range(0, len(beyond), LOOKED_UP_AT_ONCE):
+            self._closed.update(lookup(beyond[start : start + LOOKED_UP_AT_ONCE]))
         for task in loaded:
             self.tasks[task.id] = task
         for task in loaded:
@@ -41,18 +44,23 @@ class BoardMemory:
         if before is not None:
             self._unlink(before)
         if task.status in CLOSED:
-            self._closed[task.id] = task.status
+            if task.id in self._dependants:
+                self._closed[task.id] = task.status
         else:
             self._closed.pop(task.id, None)
             unknown = [
                 other
-                for other in (*task.dependencies, *task.blocked_on)
+                for other in _edges(task)
                 if other not in self.tasks and other not in self._closed and other != task.id
             ]
             if unknown:
                 self._closed.update(lookup(unknown))
             self.tasks[task.id] = task
             self._link(task)
+        for other in _edges(before) if before is not None else ():
+            # Closed tasks are remembered as long as an open one waits for them, no longer.
+            if other not in self._dependants:
+                self._closed.pop(other, None)
         return self._reckon(self._dependants.get(task.id, ()))
 
     def status(self, task_id: str) -> TaskStatus | None:
@@ -90,7 +98,7 @@ class BoardMemory:
         return self._deadlines.next()
 
     def _link(self, task: Task) -> None:
-        for other in (*task.dependencies, *task.blocked_on):
+        for other in _edges(task):
             self._dependants.setdefault(other, set()).add(task.id)
         if task.holder is not None and task.status in HELD:
             self._held.setdefault(task.holder, set()).add(task.id)
@@ -99,7 +107,7 @@ class BoardMemory:
         self._waits[task.id] = self._unfinished(task)
 
     def _unlink(self, task: Task) -> None:
-        for other in (*task.dependencies, *task.blocked_on):
+        for other in _edges(task):
             waiting = self._dependants.get(other)
             if waiting is not None:
                 waiting.discard(task.id)
@@ -124,5 +132,8 @@ class BoardMemory:
         return freed
 
     def _unfinished(self, task: Task) -> list[str]:
-        others = dict.fromkeys((*task.dependencies, *task.blocked_on))
-        return [other for other in others if self.status(other) is not TaskStatus.COMPLETED]
+        return [other for other in _edges(task) if self.status(other) is not TaskStatus.COMPLETED]
+
+
+def _edges(task: Task) -> Iterable[str]:
+    return dict.fromkeys((*task.dependencies, *task.blocked_on))

@@ -51,7 +51,8 @@ class Claims:
         obstacle = tasks.obstacle(task, Seeker(agent.agent_id, agent.capabilities), call.now, waits)
         if obstacle is not None:
             raise self._not_ready(task, obstacle, waits, agent, call.now)
-        self._admit(task, agent, call)
+        self._locks.require_allowed(agent.agent_id, self._locks.as_compared(task.files))
+        self._admit(task, agent, self._tokens(agent, call), call)
         return self._take(task, agent, request, call)
 
     def claim_best(self, request: ops.ClaimTask, call: Call) -> tuple[Task, list[Lease]]:
@@ -60,21 +61,19 @@ class Claims:
         Raises NothingReady saying why and when to ask again; BudgetExceeded when only money is missing.
         """
         agent = self._roster.get(call.agent_name)
-        seeker = Seeker(agent.agent_id, agent.capabilities)
         why: Counter[Obstacle] = Counter()
-        ready = []
-        for task in self._memory.ready():
-            obstacle = tasks.obstacle(task, seeker, call.now, ())
-            if obstacle is None:
-                ready.append(task)
-            else:
-                why[obstacle] += 1
-        ready.sort(key=lambda task: tasks.order(task, seeker, call.now, aging_s=self._settings.aging_s))
+        ready = self._ready(Seeker(agent.agent_id, agent.capabilities), call.now, why)
+        tokens = self._tokens(agent, call) if ready else None
+        must_be_free = request.acquire_locks and self._locks.refuses
         refusal: errors.BudgetExceeded | None = None
-        for task in ready:
+        # Where a task may be taken although others lease its files, a free one of the same rank goes before it.
+        second: tuple[tuple[float, int, int], Task] | None = None
+        for place, task in ready:
+            if second is not None and second[0] != place[:3]:
+                break
             try:
-                agents.require_allowed(agent, task.files)
-                self._admit(task, agent, call)
+                self._locks.require_allowed(agent.agent_id, self._locks.as_compared(task.files))
+                self._admit(task, agent, tokens, call)
             except errors.ZoneDenied:
                 why[Obstacle.OUTSIDE_PATHS] += 1
                 continue
@@ -82,14 +81,13 @@ class Claims:
                 refusal = refusal or error
                 why[Obstacle.BUDGET] += 1
                 continue
-            if (
-                request.acquire_locks
-                and task.files
-                and self._locks.blockers(self._wanted(task, agent, request), call.now)
-            ):
-                why[Obstacle.FILES_LEASED] += 1
-                continue
-            return self._take(task, agent, request, call)
+            if not self._locks.table.conflicts(self._wanted(task, agent, request), call.now):
+                return self._take(task, agent, request, call)
+            why[Obstacle.FILES_LEASED] += 1
+            if not must_be_free:
+                second = second or (place[:3], task)
+        if second is not None:
+            return self._take(second[1], agent, request, call)
         if refusal is not None and set(why) == {Obstacle.BUDGET}:
             raise refusal
         why[Obstacle.DEPENDENCIES] += sum(1 for task in self._memory.pending() if self._memory.waits(task))
@@ -117,21 +115,40 @@ class Claims:
             last_error=errors_before[-1] if errors_before else None,
         )
 
+    def _ready(
+        self, seeker: Seeker, now: datetime, why: Counter[Obstacle]
+    ) -> list[tuple[tuple[float, int, int, datetime, str], Task]]:
+        """List what the agent could claim as far as the tasks know, the best first; counts why the rest is not."""
+        found = []
+        for task in self._memory.ready():
+            obstacle = tasks.obstacle(task, seeker, now, ())
+            if obstacle is None:
+                found.append((tasks.order(task, seeker, now, aging_s=self._settings.aging_s), task))
+            else:
+                why[obstacle] += 1
+        # The place ends with the id, so that tasks themselves are never compared.
+        found.sort(key=lambda placed: placed[0])
+        return found
+
     def _take(self, task: Task, agent: agents.Agent, request: ops.ClaimTask, call: Call) -> tuple[Task, list[Lease]]:
-        agents.require_allowed(agent, task.files)
         leases = []
         if request.acquire_locks and task.files:
             leases.append(self._locks.acquire(self._wanted(task, agent, request), call))
         return self._attempts.begin(task, agent.agent_id, request.lease_s, call.now, call.tx), leases
 
     def _wanted(self, task: Task, agent: agents.Agent, request: ops.ClaimTask) -> Wanted:
-        return Wanted(agent.agent_id, task.files, Mode.EXCLUSIVE, request.lease_s, task.id, f"claim of {task.id}")
+        files = self._locks.as_compared(task.files)
+        return Wanted(agent.agent_id, files, Mode.EXCLUSIVE, request.lease_s, task.id, f"claim of {task.id}")
 
-    def _admit(self, task: Task, agent: agents.Agent, call: Call) -> None:
+    def _admit(self, task: Task, agent: agents.Agent, tokens: quotas.TokenBudget | None, call: Call) -> None:
         quotas.admit(call.levels, task.estimated_cost_nano or 0, call.now)
-        if agent.token_budget is not None:
-            used = call.tx.costs.tokens_used(task.project_id, agent.agent_id)
-            quotas.admit_tokens(quotas.TokenBudget(agent.token_budget, used), agent.agent_id)
+        if tokens is not None:
+            quotas.admit_tokens(tokens, agent.agent_id)
+
+    def _tokens(self, agent: agents.Agent, call: Call) -> quotas.TokenBudget | None:
+        if agent.token_budget is None:
+            return None
+        return quotas.TokenBudget(agent.token_budget, call.tx.costs.tokens_used(agent.project_id, agent.agent_id))
 
     def _not_ready(
         self, task: Task, obstacle: Obstacle, waits: list[str], agent: agents.Agent, now: datetime

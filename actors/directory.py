@@ -8,6 +8,7 @@ from datetime import timedelta
 from actors import views
 from actors.call import Call
 from actors.issuing import Issuer, revoke
+from actors.places import only_project
 from actors.quota_keeper import no_project
 from conductor.domain import access, errors
 from conductor.domain.access import ADMIN_UP, AGENT_ROLES, MEMBER_ROLES, Role, TokenKind
@@ -27,6 +28,11 @@ class Directory:
 
     def create_organization(self, request: ops.CreateOrganization, call: Call) -> ops.Organization:
         """Make an organisation with nobody in it yet; the unit is already that of the new one."""
+        if call.tx.organizations.get() is not None:
+            raise errors.IdempotencyMismatch(
+                "This idempotency key made an organization long ago. Nothing was changed: take a new key for another.",
+                facts={"idempotency_key": request.idempotency_key},
+            )
         return views.organization(call.tx.organizations.create(request.name, slug=request.slug, plan=request.plan))
 
     def add_member(self, request: ops.AddMember, call: Call) -> ops.Member:
@@ -38,6 +44,8 @@ class Directory:
         """Remove a person and end their tokens."""
         member = self._member(request.member_id, call)
         self._require_grant(member.role, call)
+        if member.role is Role.ROOT:
+            raise errors.Forbidden(f"{member.name} owns the installation and stays.", facts={"member_id": member.id})
         owners = call.tx.organizations.owners()
         if [owner.id for owner in owners] == [member.id]:
             raise errors.Forbidden(
@@ -66,18 +74,21 @@ class Directory:
 
     def create_token(self, request: ops.CreateToken, call: Call) -> ops.NewToken:
         """Make a token for a person, an agent, a service or enrolment."""
-        if request.project_id is not None and call.tx.projects.get(request.project_id) is None:
-            raise no_project(request.project_id)
+        project_id = request.project_id
+        if project_id is not None and call.tx.projects.get(project_id) is None:
+            raise no_project(project_id)
+        if request.kind is TokenKind.AGENT and project_id is None:
+            project_id = only_project(call.tx).id
         expires_at = None
         if request.expires_in_days is not None:
             expires_at = call.now + timedelta(days=request.expires_in_days)
-        role, name, agent_name, member_id = self._bearer(request, call)
+        role, name, agent_name, member_id = self._bearer(request, project_id, call)
         token, text = self._issuer.issue(
             call.tx,
             request.kind,
             role,
             name=name,
-            project_id=request.project_id,
+            project_id=project_id,
             agent_name=agent_name,
             member_id=member_id,
             expires_at=expires_at,
@@ -85,10 +96,12 @@ class Directory:
         return ops.NewToken(id=token.id, token=text, kind=token.kind, expires_at=expires_at)
 
     def rotate_token(self, request: ops.RotateToken, call: Call) -> ops.NewToken:
-        """Replace a token; the former one lives on for the overlap."""
+        """Replace a token; the former one lives on for the overlap.
+
+        Asked again, as by who never got the answer, it ends the new token that nobody has used and makes another.
+        """
         former = self._token(request.token_id or call.caller.token_id, call)
         if former.id != call.caller.token_id:
-            self._require_admin(call)
             self._require_grant(former.role, call)
         if not former.is_valid(call.now):
             raise errors.NotFound(
@@ -96,9 +109,10 @@ class Directory:
                 facts={"token_id": former.id},
                 next=[NextStep("list_tokens", {}, "see which are valid")],
             )
-        ends_at = call.now + timedelta(seconds=request.overlap_s)
-        if former.expires_at is None or ends_at < former.expires_at:
-            call.tx.tokens.save(replace(former, expires_at=ends_at))
+        lost = self._never_arrived(former, call)
+        expires_at = lost.expires_at if lost is not None else former.expires_at
+        if lost is not None:
+            revoke([lost], call.tx)
         token, text = self._issuer.issue(
             call.tx,
             former.kind,
@@ -107,10 +121,14 @@ class Directory:
             project_id=former.project_id,
             agent_name=former.agent_name,
             member_id=former.member_id,
-            expires_at=former.expires_at,
+            expires_at=expires_at,
             event=EventKind.TOKEN_ROTATED,
             replaces=former.id,
         )
+        ends_at = call.now + timedelta(seconds=request.overlap_s)
+        if former.expires_at is not None:
+            ends_at = min(ends_at, former.expires_at)
+        call.tx.tokens.save(replace(former, expires_at=ends_at, replaced_by=token.id))
         return ops.NewToken(id=token.id, token=text, kind=token.kind, expires_at=token.expires_at)
 
     def revoke_token(self, request: ops.RevokeToken, call: Call) -> ops.RevokedToken:
@@ -142,19 +160,38 @@ class Directory:
             raise ValueError("an event was recorded and none was written")
         return audit_ops.LoggedAction(number=number)
 
-    def _bearer(self, request: ops.CreateToken, call: Call) -> tuple[Role, str | None, str | None, str | None]:
+    @staticmethod
+    def _never_arrived(former: Token, call: Call) -> Token | None:
+        """Find the token that an earlier rotation made and nobody has used; None: there was no rotation.
+
+        Raises Forbidden when it is in use, or was ended: who shows the former token then may be its thief.
+        """
+        after = call.tx.tokens.get(former.replaced_by) if former.replaced_by is not None else None
+        if after is None or (after.used_at is None and after.replaced_by is None and after.is_valid(call.now)):
+            return after
+        raise errors.Forbidden(
+            f"Token {former.id} was replaced by {after.id}, which has been in use. Call with that one, or have an "
+            "admin make a new one with create_token.",
+            facts={"token_id": former.id, "replaced_by": after.id},
+        )
+
+    def _bearer(
+        self, request: ops.CreateToken, project_id: str | None, call: Call
+    ) -> tuple[Role, str | None, str | None, str | None]:
         """Find who the token stands for: role, name, agent, member."""
+        self._require_fitting(request)
         match request.kind:
             case TokenKind.USER:
                 member = self._member_for(request, call)
-                return member.role, member.name, None, member.id
+                return member.role, request.name or member.name, None, member.id
             case TokenKind.AGENT:
-                if request.project_id is None or request.agent_id is None:
+                if request.agent_id is None or project_id is None:
                     raise errors.Invalid(
-                        "A token of an agent needs project_id and agent_id of a registered agent.",
-                        facts={"argument": "agent_id" if request.project_id else "project_id"},
+                        "A token of an agent needs agent_id, the name of a registered agent.",
+                        facts={"argument": "agent_id"},
+                        next=[NextStep("list_agents", {}, "see who is here")],
                     )
-                agent = call.tx.agents.get(request.project_id, request.agent_id)
+                agent = call.tx.agents.get(project_id, request.agent_id)
                 if agent is None:
                     raise errors.NotFound(
                         f"No agent {request.agent_id} in this project: register it with register_agent.",
@@ -170,6 +207,26 @@ class Directory:
                 return Role.SERVICE, request.name, None, None
             case TokenKind.ENROLMENT:
                 return Role.ENROLMENT, request.name, None, None
+
+    @staticmethod
+    def _require_fitting(request: ops.CreateToken) -> None:
+        """Refuse an argument that a token of this kind has no use for: it would seem to be kept and is not."""
+        given = {name for name in ("agent_id", "member_id", "role") if getattr(request, name) is not None}
+        match request.kind:
+            case TokenKind.USER:
+                unfit = given - {"member_id", "role"}
+            case TokenKind.AGENT:
+                unfit = given - {"agent_id", "role"}
+            case TokenKind.SERVICE:
+                unfit = given - ({"role"} if request.role is Role.SERVICE else set())
+            case TokenKind.ENROLMENT:
+                unfit = given - ({"role"} if request.role is Role.ENROLMENT else set())
+        if unfit:
+            told = " and ".join(sorted(unfit))
+            raise errors.Invalid(
+                f"A token of the kind {request.kind} takes no {told}: leave it out.",
+                facts={"argument": min(unfit), "kind": request.kind.value},
+            )
 
     def _member_for(self, request: ops.CreateToken, call: Call) -> Member:
         if request.member_id is not None:
@@ -206,7 +263,8 @@ class Directory:
 
     def _token(self, token_id: str, call: Call) -> Token:
         token = call.tx.tokens.get(token_id)
-        is_others = token is not None and token.id != call.caller.token_id and call.caller.role not in ADMIN_UP
+        may_all = call.caller.role in ADMIN_UP and call.caller.project_id is None
+        is_others = token is not None and token.id != call.caller.token_id and not may_all
         if token is None or is_others:
             raise errors.NotFound(
                 f"No token {token_id} here. See the tokens with list_tokens.",
@@ -214,13 +272,6 @@ class Directory:
                 next=[NextStep("list_tokens", {}, "see the tokens")],
             )
         return token
-
-    def _require_admin(self, call: Call) -> None:
-        if call.caller.role not in ADMIN_UP:
-            raise errors.Forbidden(
-                "Only an admin changes the tokens of others; leave token_id out to rotate your own.",
-                facts={"role": call.caller.role.value},
-            )
 
     def _require_grant(self, role: Role, call: Call) -> None:
         giver = call.caller.role

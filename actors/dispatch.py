@@ -39,8 +39,8 @@ TOUCH_EVERY_S = 5.0
 """How often a write that reaches no project host is passed on to one as a sign of life."""
 
 ResultT = TypeVar("ResultT")
-Observe = Callable[[str, str | None, float], None]
-"""Is told of each call: operation, error code or None, seconds."""
+Observe = Callable[[str, str | None, float, str], None]
+"""Is told of each call: operation, error code or None, seconds, organisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Dispatcher:
             answer = _for_caller(fault_of(error), caller)
         except Exception as error:  # noqa: BLE001  # the one place where a defect becomes an answer
             answer = self._failed(row, error)
-        self._observe(row.name, answer.code, time.perf_counter() - began)
+        self._observe(row.name, answer.code, time.perf_counter() - began, caller.organization_id)
         return answer
 
     async def token_used(self, organization_id: str, token_id: str) -> None:
@@ -132,8 +132,8 @@ class Dispatcher:
             )
             levels = asked.levels
         command = Command(row.name, organization_id, project_id, caller, arguments, levels)
-        outcome = await self._fleet.run(command, project_id=project_id if row.keeper.in_project else None)
-        if not row.keeper.in_project and outcome.code is None:
+        outcome = await self._fleet.run(command, project_id=project_id if row.in_project else None)
+        if not row.in_project and outcome.code is None:
             self._pass_on_sign_of_life(caller)
         return outcome
 

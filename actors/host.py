@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 import orjson
 
@@ -31,6 +31,7 @@ from conductor.domain import errors
 from conductor.domain.access import Caller, TokenKind
 from conductor.domain.deadlines import Deadlines
 from conductor.integrations.prices import PriceBook, Prices
+from conductor.log_file import LogFile
 from conductor.operations.catalogue import CATALOGUE
 from conductor.operations.faults import fault_of
 from conductor.operations.row import Keeper, Operation, Reply, Request
@@ -80,8 +81,9 @@ class Host:
 
     def __init__(self, setup: HostSetup) -> None:
         if setup.log_file is not None:
-            stream = open(setup.log_file, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  # open while the host lives
-            telemetry.configure(setup.settings.log.format, setup.settings.log.level, stream)
+            telemetry.configure(
+                setup.settings.log.format, setup.settings.log.level, cast(TextIO, LogFile(setup.log_file))
+            )
         self._setup = setup
         self._settings = setup.settings
         self._clock = SteadyClock(setup.clock)
@@ -242,7 +244,7 @@ class Host:
             request = row.request.model_validate_json(command.arguments, strict=True)
             caller = _caller_of(command)
             call = Call(caller, command.project_id or "", now, tx, command.levels)
-            if row.keeper.in_project:
+            if row.in_project:
                 room = self._room(command.organization_id, _project_of(command), tx)
                 if caller.kind is TokenKind.AGENT and caller.agent_name is not None:
                     call.renewed = room.touch(caller.agent_name, now, tx)

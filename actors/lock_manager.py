@@ -35,7 +35,7 @@ class LockManager:
         project: Callable[[], Project],
         agent: Callable[[str], agents.Agent],
         lost_after_s: Callable[[], int],
-        require_held: Callable[[str, str], None],
+        require_held: Callable[[str, str, UnitOfWork], None],
     ) -> None:
         self.table = table
         self._project = project
@@ -47,7 +47,7 @@ class LockManager:
         """Grant a lease, or say who holds it."""
         name = call.agent_name
         if request.task_id is not None:
-            self._require_held(request.task_id, name)
+            self._require_held(request.task_id, name, call.tx)
         wanted = Wanted(
             name, self.canonical(request.paths), request.mode, request.ttl_s, request.task_id, request.reason
         )
@@ -59,21 +59,26 @@ class LockManager:
 
         Raises LockHeld, ZoneDenied.
         """
-        agents.require_allowed(self._agent(wanted.agent_id), wanted.paths)
+        self.require_allowed(wanted.agent_id, wanted.paths)
         project = self._project()
         lease, kind = self.table.decide_acquire(
             wanted,
             project.id,
             call.now,
             lambda: call.tx.make_id(ids.Kind.LOCK),
-            refuse=project.conflict_strategy in REFUSING,
+            refuse=self.refuses,
         )
         self._put(lease, kind, call.tx)
         return lease
 
-    def blockers(self, wanted: Wanted, now: datetime) -> list[Lease]:
-        """List the leases that would refuse a request, without asking for it."""
-        return self.table.conflicts(wanted, now) if self._project().conflict_strategy in REFUSING else []
+    @property
+    def refuses(self) -> bool:
+        """Tell whether a conflicting lease is refused in this project, else granted and reported."""
+        return self._project().conflict_strategy in REFUSING
+
+    def require_allowed(self, agent_id: str, patterns: Sequence[str]) -> None:
+        """Refuse patterns that reach outside what an agent may touch. Raises ZoneDenied."""
+        agents.require_allowed(self._agent(agent_id), patterns)
 
     def release_lock(self, request: ops.ReleaseLock, call: Call) -> ops.ReleasedLocks:
         """End leases: the caller's own, or with force anybody's."""
@@ -148,6 +153,10 @@ class LockManager:
         roots = [project.root_path] if project.root_path else []
         fold = project.settings.fold_case
         return tuple(sorted({paths.canonical(text, fold_case=fold, roots=roots) for text in texts}))
+
+    def as_compared(self, kept: Sequence[str]) -> tuple[str, ...]:
+        """Bring a task's paths into the form that is compared now: a reopened one may be older than the folding."""
+        return self.canonical(kept) if self._project().settings.fold_case else tuple(kept)
 
     def _put(self, lease: Lease, kind: Grant, tx: UnitOfWork) -> None:
         tx.locks.grant(lease, kind)

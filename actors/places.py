@@ -5,15 +5,23 @@ Another tenant's id, another project than the token's, and an id that does not e
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from actors.quota_keeper import no_project
 from conductor.domain import errors, ids
 from conductor.domain.access import Caller, Role
 from conductor.domain.errors import NextStep
+from conductor.domain.organizations import Project
 from conductor.operations.row import Operation, Request
 from storage.store import Store
+from storage.unit_of_work import UnitOfWork
+
+_LISTED = {
+    "task_id": ("task", "list_tasks"),
+    "lock_id": ("lock", "list_locks"),
+    "request_id": ("request", "list_access_requests"),
+}
+"""What an id names and where it is found, by the argument that carries it."""
 
 KNOWN = 10_000
 """Ids of organisations and projects remembered as existing; they are never deleted while the daemon runs."""
@@ -40,15 +48,8 @@ class Places:
                 facts={"argument": "organization_id"},
             )
         if (named, "") not in self._known:
-            with self._store.reading(named) as tx:
-                if not ids.is_id(named, ids.Kind.ORGANIZATION) or tx.organizations.get() is None:
-                    raise errors.NotFound(
-                        f"No organization {named!r}. See them with list_organizations.",
-                        facts={"organization_id": named},
-                        next=[NextStep("list_organizations", {}, "find the id")],
-                    )
-            self._remember(named, "")
-        return replace(caller, organization_id=named)
+            self._require_organization(named)
+        return caller._replace(organization_id=named)
 
     def project_of(self, row: Operation[Any, Any], request: Request, caller: Caller) -> str | None:
         """Give the project a call is carried out in; None: in the organisation.
@@ -56,6 +57,12 @@ class Places:
         Raises NotFound, or Invalid listing the projects when it must be named. Reads the store where it must.
         """
         if not row.takes_project:
+            if row.of_organization and caller.project_id is not None:
+                raise errors.Forbidden(
+                    f"This token is bound to one project, and {row.name} concerns the whole organization: call with a "
+                    "token that is not bound.",
+                    facts={"operation": row.name, "project_id": caller.project_id},
+                )
             return None
         named: str | None = getattr(request, "project_id", None)
         if caller.project_id is not None:
@@ -70,7 +77,8 @@ class Places:
             return self._located(row, located, caller)
         if caller.role in row.wide:
             return None
-        return self._only_project(caller)
+        with self._store.reading(caller.organization_id) as tx:
+            return only_project(tx).id
 
     def needs_store(self, row: Operation[Any, Any], request: Request, caller: Caller) -> bool:
         """Tell whether finding the place has to read the store, and so must leave the event loop."""
@@ -80,6 +88,19 @@ class Places:
             return False
         named = getattr(request, "project_id", None)
         return named is None or (request.organization_id or caller.organization_id, named) not in self._known
+
+    def _require_organization(self, organization_id: str) -> None:
+        found = None
+        if ids.is_id(organization_id, ids.Kind.ORGANIZATION):
+            with self._store.reading(organization_id) as tx:
+                found = tx.organizations.get()
+        if found is None:
+            raise errors.NotFound(
+                f"No organization {organization_id} here. See them with list_organizations.",
+                facts={"organization_id": organization_id},
+                next=[NextStep("list_organizations", {}, "find the id")],
+            )
+        self._remember(organization_id, "")
 
     def _require_project(self, organization_id: str, project_id: str) -> None:
         if (organization_id, project_id) in self._known:
@@ -93,30 +114,40 @@ class Places:
         with self._store.reading(caller.organization_id) as tx:
             found: Any = None
             match row.locate:
-                case "task_id":
+                case "task_id" if ids.is_id(subject_id, ids.Kind.TASK):
                     found = tx.tasks.get(subject_id)
                 case "lock_id" if ids.is_id(subject_id, ids.Kind.LOCK):
                     found = tx.locks.get(subject_id)
                 case "request_id" if ids.is_id(subject_id, ids.Kind.ACCESS_REQUEST):
                     found = tx.access_requests.get(subject_id)
         if found is None:
-            raise errors.NotFound(f"No {subject_id!r} here.", facts={str(row.locate): subject_id})
+            what, where = _LISTED[str(row.locate)]
+            raise errors.NotFound(
+                f"No {what} {subject_id} here. Find the id with {where}.",
+                facts={str(row.locate): subject_id},
+                next=[NextStep(where, {}, "find the id")],
+            )
         return str(found.project_id)
-
-    def _only_project(self, caller: Caller) -> str:
-        with self._store.reading(caller.organization_id) as tx:
-            page = tx.projects.page(limit=20)
-        if len(page.items) == 1:
-            return page.items[0].id
-        listed = [{"project_id": project.id, "slug": project.slug} for project in page.items]
-        told = ", ".join(f"{project.slug} ({project.id})" for project in page.items) or "there is none yet"
-        raise errors.Invalid(
-            f"Say which project with project_id: {told}.",
-            facts={"argument": "project_id", "projects": listed},
-            next=[NextStep("list_projects", {}, "see the projects")],
-        )
 
     def _remember(self, organization_id: str, project_id: str) -> None:
         if len(self._known) >= KNOWN:
             self._known.clear()
         self._known.add((organization_id, project_id))
+
+
+def only_project(tx: UnitOfWork) -> Project:
+    """Give the organisation's only project.
+
+    Raises Invalid listing the projects when there is not exactly one: then it must be named.
+    """
+    page = tx.projects.page(limit=20)
+    if len(page.items) == 1:
+        return page.items[0]
+    listed = [{"project_id": project.id, "slug": project.slug} for project in page.items]
+    told = ", ".join(f"{project.slug} ({project.id})" for project in page.items) or "there is none yet"
+    more = ", and more" if page.next_cursor is not None else ""
+    raise errors.Invalid(
+        f"Say which project with project_id: {told}{more}.",
+        facts={"argument": "project_id", "projects": listed},
+        next=[NextStep("list_projects", {}, "see the projects")],
+    )

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from actors import views
+from actors.admission import Admission
 from actors.call import Call
 from actors.issuing import Issuer, revoke
 from actors.roster import Roster
 from conductor.domain import access, errors, ids, paths
-from conductor.domain.access import ADMIN_UP, Role, TokenKind
-from conductor.domain.agents import AccessRequest, Agent, AgentStatus, Health, RequestStatus
+from conductor.domain.access import ADMIN_UP, AGENT_ROLES, Role
+from conductor.domain.agents import Agent, AgentStatus, Health, RequestStatus
 from conductor.domain.errors import NextStep
 from conductor.domain.events import EventKind
 from conductor.domain.organizations import Project
@@ -42,8 +42,7 @@ class ProjectKeeper:
     ) -> None:
         self.project = project
         self._roster = roster
-        self._issuer = issuer
-        self._request_expires_h = request_expires_h
+        self._admission = Admission(roster, issuer, request_expires_h, self._project)
         self._changed = changed
 
     def update_project(self, request: project_ops.UpdateProject, call: Call) -> project_ops.Project:
@@ -56,13 +55,9 @@ class ProjectKeeper:
         if request.settings is not None:
             chosen = request.settings.model_dump(exclude_none=True)
             settings = replace(settings, **chosen)
-        if settings.fold_case != self.project.settings.fold_case and call.tx.locks.of_project(self.project.id):
-            raise errors.Invalid(
-                "settings.fold_case cannot change while locks are held: their paths were compared the old way. "
-                "Release them first with release_lock, all and force.",
-                facts={"argument": "settings.fold_case"},
-                next=[NextStep("list_locks", {}, "see what is leased")],
-            )
+        folds_anew = settings.fold_case != self.project.settings.fold_case
+        if folds_anew:
+            self._require_no_paths_in_use(call)
         after = replace(self.project, **given, settings=settings)
         if after != self.project:
             after = replace(after, updated_at=call.now)
@@ -77,6 +72,8 @@ class ProjectKeeper:
             )
             self.project = after
             self._changed(after)
+            if folds_anew:
+                self._respell_rules(call)
         return views.project(after, call.tx, call.caller)
 
     def update_onboarding_config(
@@ -125,10 +122,10 @@ class ProjectKeeper:
                 facts={"agent_id": request.agent_id, "role": before.role.value},
                 next=[NextStep("list_agents", {}, "see who is here")],
             )
-        agent = Agent(
-            id=before.id if before else call.tx.make_id(ids.Kind.AGENT),
-            project_id=self.project.id,
-            agent_id=request.agent_id,
+        if before is not None:
+            self._require_grant(call, before.role)
+        agent = replace(
+            before or self._newcomer(request.agent_id, call),
             name=request.name,
             provider=request.provider,
             model=request.model,
@@ -138,62 +135,39 @@ class ProjectKeeper:
             denied_paths=self._paths(request.denied_paths),
             token_budget=request.token_budget,
             instructions_file=None if request.instructions_file is None else self._path(request.instructions_file),
-            status=before.status if before else AgentStatus.OFFLINE,
-            created_at=before.created_at if before else call.now,
             updated_at=call.now,
-            last_seen_at=before.last_seen_at if before else None,
-            lost_at=before.lost_at if before else None,
-            current_task_id=before.current_task_id if before else None,
         )
         if before is not None:
             revoke(call.tx.tokens.live_of_agent(self.project.id, agent.agent_id, call.now), call.tx)
-        text = self._admit(agent, is_new=before is None, tx=call.tx)
-        return agent_ops.RegisteredAgent(agent=self._view(agent, call), token=text)
+            self._admission.forget_delivery(agent.agent_id, call)
+        self._keep_agent(agent, is_new=before is None, tx=call.tx)
+        return agent_ops.RegisteredAgent(agent=self._view(agent, call), token=self._admission.issue(agent, call.tx))
 
     def request_access(self, request: access_ops.RequestAccess, call: Call) -> access_ops.AccessAnswer:
         """Take a request for access, or answer the poll of one."""
-        latest = call.tx.access_requests.latest(self.project.id, request.agent_id)
-        if latest is not None:
-            status = self._status(latest, call)
-            if request.claim is not None and self._issuer.hash(request.claim) == latest.claim_hash:
-                return self._answer_poll(latest, status, call)
-            waits_for_poll = status is RequestStatus.APPROVED and not self._has_arrived(latest, call)
-            if status is RequestStatus.PENDING or waits_for_poll or request.claim is not None:
-                return self._answer(latest, status, call)
-        elif request.claim is not None:
-            raise errors.NotFound(
-                f"No request of {request.agent_id} is known here: ask for access without claim first.",
-                facts={"agent_id": request.agent_id},
-            )
-        return self._new_request(request, latest, call)
+        return self._admission.ask(request, call)
 
     def approve_access(self, request: access_ops.ApproveAccess, call: Call) -> access_ops.ApprovedAccess:
         """Let an agent in that asked."""
-        pending = self._reviewable(request.request_id, call)
+        pending = self._admission.reviewable(request.request_id, call)
         role = request.role.role if request.role is not None else pending.requested_role
         self._require_grant(call, role)
-        to_requester = request.deliver is access_ops.Delivery.REQUESTER
         before = self._roster.find(pending.agent_id)
-        agent = Agent(
-            id=before.id if before else call.tx.make_id(ids.Kind.AGENT),
-            project_id=self.project.id,
-            agent_id=pending.agent_id,
+        if before is not None:
+            self._require_grant(call, before.role)
+        newcomer = before or self._newcomer(pending.agent_id, call)
+        rules = request.allowed_paths
+        agent = replace(
+            newcomer,
             name=pending.name,
             provider=pending.provider,
             model=pending.model,
             role=role,
             capabilities=pending.capabilities,
-            allowed_paths=self._paths(request.allowed_paths),
-            denied_paths=before.denied_paths if before else (),
-            token_budget=before.token_budget if before else None,
-            instructions_file=before.instructions_file if before else None,
-            status=before.status if before else AgentStatus.OFFLINE,
-            created_at=before.created_at if before else call.now,
+            allowed_paths=newcomer.allowed_paths if rules is None else self._paths(rules),
             updated_at=call.now,
-            last_seen_at=before.last_seen_at if before else None,
-            lost_at=before.lost_at if before else None,
-            current_task_id=before.current_task_id if before else None,
         )
+        to_requester = request.deliver is access_ops.Delivery.REQUESTER
         approved = replace(
             pending,
             status=RequestStatus.APPROVED,
@@ -203,9 +177,12 @@ class ProjectKeeper:
             deliver_to_requester=to_requester,
         )
         self._keep_agent(agent, is_new=before is None, tx=call.tx)
+        # A token carries its role: one of a mightier role must not outlive it.
+        former = call.tx.tokens.live_of_agent(self.project.id, agent.agent_id, call.now)
+        revoke([token for token in former if AGENT_ROLES.index(token.role) < AGENT_ROLES.index(role)], call.tx)
         text = None
         if not to_requester:
-            text, approved = self._hand_over(approved, agent, call)
+            text, approved = self._admission.hand_over(approved, agent, call)
         call.tx.access_requests.save(approved)
         call.tx.record(
             EventKind.ACCESS_APPROVED,
@@ -222,7 +199,7 @@ class ProjectKeeper:
 
     def reject_access(self, request: access_ops.RejectAccess, call: Call) -> access_ops.RejectedAccess:
         """Turn an agent away that asked."""
-        pending = self._reviewable(request.request_id, call)
+        pending = self._admission.reviewable(request.request_id, call)
         rejected = replace(
             pending,
             status=RequestStatus.REJECTED,
@@ -240,85 +217,28 @@ class ProjectKeeper:
         )
         return access_ops.RejectedAccess(request=views.access_request(rejected, rejected.status))
 
-    def _new_request(
-        self, request: access_ops.RequestAccess, latest: AccessRequest | None, call: Call
-    ) -> access_ops.AccessAnswer:
-        tx = call.tx
-        if latest is not None and latest.status is RequestStatus.PENDING:
-            tx.access_requests.save(replace(latest, status=RequestStatus.EXPIRED))
-            tx.record(EventKind.ACCESS_EXPIRED, latest.id, project_id=self.project.id, agent_id=latest.agent_id)
-        claim = ids.letters(access.SECRET_LENGTH, tx.entropy)
-        made = AccessRequest(
-            id=tx.make_id(ids.Kind.ACCESS_REQUEST),
+    def _project(self) -> Project:
+        return self.project
+
+    def _newcomer(self, agent_id: str, call: Call) -> Agent:
+        """Make an agent of which only the name is known."""
+        return Agent(
+            id=call.tx.make_id(ids.Kind.AGENT),
             project_id=self.project.id,
-            agent_id=request.agent_id,
-            name=request.name,
-            agent_type=request.agent_type,
-            provider=request.provider,
-            model=request.model,
-            capabilities=tuple(dict.fromkeys(request.capabilities)),
-            requested_role=request.requested_role.role,
-            reason=request.reason,
-            status=RequestStatus.PENDING,
-            requested_by=call.caller.actor,
-            claim_hash=self._issuer.hash(claim),
-            requested_at=call.now,
-            expires_at=call.now + timedelta(hours=self._request_expires_h),
+            agent_id=agent_id,
+            name=agent_id,
+            provider=None,
+            model=None,
+            role=Role.OBSERVER,
+            capabilities=(),
+            allowed_paths=(),
+            denied_paths=(),
+            token_budget=None,
+            instructions_file=None,
+            status=AgentStatus.OFFLINE,
+            created_at=call.now,
+            updated_at=call.now,
         )
-        tx.access_requests.add(made)
-        tx.record(
-            EventKind.ACCESS_REQUESTED,
-            made.id,
-            project_id=self.project.id,
-            agent_id=made.agent_id,
-            role=made.requested_role.value,
-            agent_type=made.agent_type,
-        )
-        return access_ops.AccessAnswer(
-            request=views.access_request(made, made.status), claim=claim, position=self._position(made, call)
-        )
-
-    def _answer_poll(self, request: AccessRequest, status: RequestStatus, call: Call) -> access_ops.AccessAnswer:
-        is_due = status is RequestStatus.APPROVED and request.deliver_to_requester
-        if not is_due or self._has_arrived(request, call):
-            return self._answer(request, status, call)
-        text, after = self._hand_over(request, self._roster.get(request.agent_id), call)
-        call.tx.access_requests.save(after)
-        return access_ops.AccessAnswer(request=views.access_request(after, status), token=text)
-
-    def _answer(self, request: AccessRequest, status: RequestStatus, call: Call) -> access_ops.AccessAnswer:
-        position = self._position(request, call) if status is RequestStatus.PENDING else None
-        return access_ops.AccessAnswer(request=views.access_request(request, status), position=position)
-
-    def _hand_over(self, request: AccessRequest, agent: Agent, call: Call) -> tuple[str, AccessRequest]:
-        """Make the token of an approved request; the one made before, which never arrived, ends."""
-        former = call.tx.tokens.get(request.token_id) if request.token_id else None
-        if former is not None and former.is_valid(call.now):
-            revoke([former], call.tx)
-        expires_at = None
-        if request.token_expires_in_days is not None and request.reviewed_at is not None:
-            expires_at = request.reviewed_at + timedelta(days=request.token_expires_in_days)
-        token, text = self._issuer.issue(
-            call.tx,
-            TokenKind.AGENT,
-            agent.role,
-            name=agent.name,
-            project_id=self.project.id,
-            agent_name=agent.agent_id,
-            expires_at=expires_at,
-        )
-        return text, replace(request, token_id=token.id)
-
-    def _has_arrived(self, request: AccessRequest, call: Call) -> bool:
-        token = call.tx.tokens.get(request.token_id) if request.token_id else None
-        return token is not None and (token.used_at is not None or not request.deliver_to_requester)
-
-    def _admit(self, agent: Agent, *, is_new: bool, tx: UnitOfWork) -> str:
-        self._keep_agent(agent, is_new=is_new, tx=tx)
-        _, text = self._issuer.issue(
-            tx, TokenKind.AGENT, agent.role, name=agent.name, project_id=self.project.id, agent_name=agent.agent_id
-        )
-        return text
 
     def _keep_agent(self, agent: Agent, *, is_new: bool, tx: UnitOfWork) -> None:
         if is_new:
@@ -336,51 +256,40 @@ class ProjectKeeper:
             token_budget=agent.token_budget,
         )
 
-    def _reviewable(self, request_id: str, call: Call) -> AccessRequest:
-        if call.caller.role is Role.LEAD and not self.project.settings.leads_approve:
-            raise errors.Forbidden(
-                "In this project people from admin up decide on access: a lead may when settings.leads_approve is on.",
-                facts={"role": call.caller.role.value, "setting": "leads_approve"},
-            )
-        request = call.tx.access_requests.get(request_id)
-        if request is None or request.project_id != self.project.id:
-            raise errors.NotFound(
-                f"No request {request_id} here. See who waits with list_access_requests.",
-                facts={"request_id": request_id},
-                next=[NextStep("list_access_requests", {"status": ["pending"]}, "see who waits")],
-            )
-        status = self._status(request, call)
-        if status is not RequestStatus.PENDING:
-            raise errors.NotPending(
-                f"Request {request_id} is {status} already. Nothing was changed; the agent can ask again.",
-                facts={"request_id": request_id, "status": status.value},
-                next=[NextStep("list_access_requests", {"status": ["pending"]}, "see who waits")],
-            )
-        return request
-
     def _require_grant(self, call: Call, role: Role) -> None:
         if call.caller.role in ADMIN_UP or access.may_grant(call.caller.role, role):
             return
         raise errors.Forbidden(
-            f"A {call.caller.role} cannot give the role {role}: a person from member up can.",
+            f"A {call.caller.role} cannot give or take the role {role}: a person from member up can.",
             facts={"role": call.caller.role.value, "given": role.value},
         )
-
-    def _status(self, request: AccessRequest, call: Call) -> RequestStatus:
-        is_over = request.status is RequestStatus.PENDING and request.expires_at <= call.now
-        return RequestStatus.EXPIRED if is_over else request.status
-
-    def _position(self, request: AccessRequest, call: Call) -> int:
-        waiting = [
-            other.id for other in call.tx.access_requests.pending(self.project.id) if other.expires_at > call.now
-        ]
-        return waiting.index(request.id) + 1
 
     def _view(self, agent: Agent, call: Call) -> agent_ops.Agent:
         return views.agent(agent, Health.LATE, call.tx.costs.spent_today(self.project.id).get(agent.agent_id, 0))
 
+    def _require_no_paths_in_use(self, call: Call) -> None:
+        """Refuse to spell paths anew while leases and open tasks hold them in the old spelling."""
+        tx = call.tx
+        if tx.locks.of_project(self.project.id) or any(task.files for task in tx.tasks.open_of(self.project.id)):
+            raise errors.Invalid(
+                "settings.fold_case cannot change while locks are held or open tasks name files: their paths were "
+                "compared the old way. Release and close them first, or choose it when the project is made.",
+                facts={"argument": "settings.fold_case"},
+                next=[NextStep("list_locks", {}, "see what is leased")],
+            )
+
+    def _respell_rules(self, call: Call) -> None:
+        for stored in call.tx.agents.of_project(self.project.id):
+            agent = self._roster.get(stored.agent_id)
+            spelt = replace(
+                agent, allowed_paths=self._paths(agent.allowed_paths), denied_paths=self._paths(agent.denied_paths)
+            )
+            if spelt != agent:
+                self._roster.save(spelt, call.tx)
+
     def _path(self, text: str) -> str:
-        return paths.canonical(text, fold_case=self.project.settings.fold_case)
+        roots = [self.project.root_path] if self.project.root_path else []
+        return paths.canonical(text, fold_case=self.project.settings.fold_case, roots=roots)
 
     def _paths(self, texts: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted({self._path(text) for text in texts}))

@@ -27,6 +27,9 @@ from storage.costs import Entry
 FUTURE_S = 300
 """A clock may be five minutes ahead of ours; what lies further in the future is a mistake."""
 
+LEDGER_NANO = 9 * 10**18
+"""What an organisation's ledger can sum up, 9 billion dollars: beyond it 64 bits end and every sum would be wrong."""
+
 
 class QuotaKeeper:
     """Keeps the money of one organisation."""
@@ -42,7 +45,7 @@ class QuotaKeeper:
         """Book a cost, or answer as before when its key was booked."""
         project_id, agent_id = self._whose(request, call)
         source = self._source(request, call)
-        body_hash = self._hash(request)
+        body_hash = self._hash(request, project_id, agent_id)
         booked = call.tx.costs.find(source, request.idempotency_key)
         if booked is not None:
             return self._again(booked, body_hash, request)
@@ -82,6 +85,7 @@ class QuotaKeeper:
             price_ref=priced.model_ref if priced else None,
             occurred_at=occurred_at,
         )
+        self._require_summable(entry, call)
         number = call.tx.costs.take_number()
         reply = self._reply(number, entry, call)
         call.tx.costs.book(number, entry, reply.model_dump_json(exclude_none=True))
@@ -89,8 +93,7 @@ class QuotaKeeper:
 
     def set_quota(self, request: ops.SetQuota, call: Call) -> ops.Quota:
         """Set a limit; it holds from the next claim on."""
-        if request.project_id is not None and call.tx.projects.get(request.project_id) is None:
-            raise no_project(request.project_id)
+        self._require_own_project(request, call)
         names_agent = request.agent_id is not None and request.project_id is not None
         if names_agent and call.tx.agents.get(request.project_id or "", request.agent_id or "") is None:
             raise errors.NotFound(
@@ -106,9 +109,32 @@ class QuotaKeeper:
             request.window,
             request.hard,
         )
-        call.tx.quotas.set(quota)
         spent = call.tx.costs.spent(quota.scope, quota.project_id, quota.agent_id, quota.window)
+        call.tx.quotas.set(quota)
         return views.quota(Level(quota, spent), quotas.resets_at(quota.window, call.now))
+
+    @staticmethod
+    def _require_own_project(request: ops.SetQuota, call: Call) -> None:
+        bound = call.caller.project_id
+        if bound is not None and request.project_id is None:
+            raise errors.Forbidden(
+                "This token is bound to one project: name it with project_id and limit the project or its agents.",
+                facts={"argument": "project_id", "project_id": bound},
+            )
+        if request.project_id is None:
+            return
+        if bound not in (None, request.project_id) or call.tx.projects.get(request.project_id) is None:
+            raise no_project(request.project_id)
+
+    @staticmethod
+    def _require_summable(entry: Entry, call: Call) -> None:
+        booked = call.tx.costs.spent(Scope.ORGANIZATION, None, None, quotas.Window.TOTAL)
+        if booked + (entry.cost_nano or 0) > LEDGER_NANO:
+            raise errors.Invalid(
+                f"cost_usd would bring the ledger above {money.format_usd(LEDGER_NANO)} USD, more than it can sum up. "
+                "Nothing was booked: an amount so large is a mistake.",
+                facts={"argument": "cost_usd", "booked_usd": money.format_usd(booked)},
+            )
 
     def _reply(self, number: int, entry: Entry, call: Call) -> ops.RecordedCost:
         cost = entry.cost_nano or 0
@@ -172,12 +198,15 @@ class QuotaKeeper:
     @staticmethod
     def _source(request: ops.RecordCost, call: Call) -> str:
         # Without a source the keys are the reporter's own: two agents that count from one must not take each other's
-        # events for theirs. A named source is one for the whole organisation, whoever delivers its events.
-        return request.source or call.caller.scope_key
+        # events for theirs. A named source is one for the whole organisation, whoever delivers its events; its prefix
+        # keeps anybody from naming another's own.
+        return call.caller.scope_key if request.source is None else f"named:{request.source}"
 
     @staticmethod
-    def _hash(request: ops.RecordCost) -> str:
-        body = request.model_dump(mode="json", exclude={"idempotency_key", "organization_id", "project_id"})
+    def _hash(request: ops.RecordCost, project_id: str | None, agent_id: str | None) -> str:
+        # What is booked counts, not how it was said: an agent that leaves its own name out says the same.
+        body = request.model_dump(mode="json", exclude={"idempotency_key", "organization_id", "source", "cost_usd"})
+        body |= {"project_id": project_id, "agent_id": agent_id, "cost_nano": words.nano(request.cost_usd)}
         return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from actors.agent import Agent
@@ -31,10 +31,20 @@ from storage.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """When this run of the host began, and when the one before it gave its last sign of life."""
+    """When this run of the host began, and when the one before it gave its last sign of life.
+
+    heard: when each agent was last heard of in this run, by organisation and project; what a room that is dropped
+    after a failure leaves to the one that is loaded for it.
+    """
 
     began_at: datetime
     stopped_at: datetime | None
+    heard: dict[tuple[str, str], dict[str, datetime]] = field(default_factory=dict)
+
+    @property
+    def pause(self) -> timedelta:
+        """How long nothing ran."""
+        return max(self.began_at - (self.stopped_at or self.began_at), timedelta())
 
 
 class Room:
@@ -47,9 +57,15 @@ class Room:
         self._settings = settings
         now = tx.now
         grace_until = start.began_at + timedelta(seconds=settings.leases.start_grace_s)
-        self.roster = Roster(project.id, tx.agents.of_project(project.id), self._lost_after_s(project), grace_until)
+        self.roster = Roster(
+            project.id,
+            tx.agents.of_project(project.id),
+            self._lost_after_s(project),
+            grace_until,
+            start.heard.setdefault((tx.organization_id, project.id), {}),
+        )
+        self.roster.resume(start.pause if is_first else timedelta(), now, tx)
         stopped_at = start.stopped_at if is_first else None
-        self.roster.resume(stopped_at, now)
         self.keeper = ProjectKeeper(
             project, self.roster, issuer, settings.access.request_expires_h, self._project_changed
         )
@@ -67,7 +83,7 @@ class Room:
             self._tasks(project.id, tx, stopped_at, now), lambda others: tx.tasks.statuses(project.id, list(others))
         )
         # Jitter spreads retries; it decides nothing that must be hard to guess.
-        jitter: Callable[[], float] = random.Random().random  # noqa: S311  # see above
+        jitter: Callable[[], float] = random.Random().random  # noqa: S311
         self.board = TaskBoard(memory, self.locks, self.roster, self._project, settings.tasks, jitter)
         self.used_at = now
 
@@ -91,9 +107,7 @@ class Room:
             return []
         self.roster.touch(name, now)
         if agent.lost_at is not None or agent.status is AgentStatus.OFFLINE:
-            self.roster.save(
-                replace(agent, lost_at=None, status=AgentStatus.IDLE, last_seen_at=now, updated_at=now), tx
-            )
+            self.roster.save(replace(agent, lost_at=None, status=AgentStatus.IDLE, updated_at=now), tx)
             if agent.lost_at is not None:
                 tx.record(EventKind.AGENT_RETURNED, agent.id, project_id=agent.project_id, agent_id=name)
         self.board.renew(name, now, tx)
@@ -121,18 +135,10 @@ class Room:
         tasks = self.board.lose(agent.agent_id, now, tx)
         locks = self.locks.end_of_agent(agent.agent_id, tx)
         present = self.roster.get(agent.agent_id)
-        self.roster.forget_deadline(agent.agent_id)
         self.roster.save(
-            replace(
-                present,
-                status=AgentStatus.OFFLINE,
-                lost_at=now,
-                current_task_id=None,
-                updated_at=now,
-                last_seen_at=now - timedelta(seconds=silence_s),
-            ),
-            tx,
+            replace(present, status=AgentStatus.OFFLINE, lost_at=now, current_task_id=None, updated_at=now), tx
         )
+        self.roster.forget(agent.agent_id)
         tx.record(
             EventKind.AGENT_LOST,
             agent.id,
@@ -150,14 +156,14 @@ class Room:
                 "You were silent too long: your tasks were requeued and your locks freed. Start with start_session.",
             )
 
-    def _require_held(self, task_id: str, agent_id: str) -> None:
-        self.board.require_held(task_id, agent_id)
+    def _require_held(self, task_id: str, agent_id: str, tx: UnitOfWork) -> None:
+        self.board.require_held(task_id, agent_id, tx)
 
     def _project(self) -> Project:
         return self.keeper.project
 
     def _project_changed(self, project: Project) -> None:
-        self.roster.lost_after_s = self._lost_after_s(project)
+        self.roster.lose_after(self._lost_after_s(project))
 
     def _lost_after_s(self, project: Project) -> int:
         return project.settings.lost_after_s or self._settings.leases.lost_after_s

@@ -1,12 +1,13 @@
 """The agents of a project in memory: their records, and when each was last heard of.
 
-Signs of life are many, so they are kept here and flushed every few seconds; a crash loses seconds of silence, which
-lengthens an agent's life by as much and harms nobody.
+Signs of life are many, so they are kept here and flushed every few seconds. A crash of the host loses the last of
+them, which is why nobody is lost in the first minute of a run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from conductor.domain import errors
@@ -18,13 +19,21 @@ from storage.unit_of_work import UnitOfWork
 class Roster:
     """Agents by name.
 
-    lost_after_s: silence after which an agent is lost. grace_until: nobody is lost before.
+    lost_after_s: silence after which an agent is lost. grace_until: nobody is lost before. seen: when each was last
+    heard of in this run of the host; it outlives the roster, since a batch that failed takes back no sign of life.
     """
 
-    def __init__(self, project_id: str, agents: Iterable[Agent], lost_after_s: int, grace_until: datetime) -> None:
+    def __init__(
+        self,
+        project_id: str,
+        agents: Iterable[Agent],
+        lost_after_s: int,
+        grace_until: datetime,
+        seen: dict[str, datetime],
+    ) -> None:
         self._project_id = project_id
         self._agents = {agent.agent_id: agent for agent in agents}
-        self._seen: dict[str, datetime] = {}
+        self._seen = seen
         self._unflushed: set[str] = set()
         self._deadlines = Deadlines()
         self._grace_until = grace_until
@@ -54,17 +63,40 @@ class Roster:
         self._agents[agent.agent_id] = agent
 
     def save(self, agent: Agent, tx: UnitOfWork) -> None:
-        """Write and remember an agent's new state."""
+        """Write and remember an agent's new state, with when it was last heard of."""
+        agent = replace(agent, last_seen_at=self._seen.get(agent.agent_id, agent.last_seen_at))
         tx.agents.save(agent)
         self._agents[agent.agent_id] = agent
+        self._unflushed.discard(agent.agent_id)
 
-    def resume(self, stopped_at: datetime | None, now: datetime) -> None:
-        """Begin to count silence again: what passed while nothing ran does not count."""
+    def resume(self, pause: timedelta, now: datetime, tx: UnitOfWork) -> None:
+        """Begin to count silence, or go on.
+
+        pause: how long nothing ran before. It does not count as silence, so all that was heard moves on by it, in
+        the store as well: otherwise it would count after the next stop.
+        """
         for agent in self._agents.values():
-            if agent.last_seen_at is None or agent.lost_at is not None:
+            if agent.lost_at is not None:
                 continue
-            pause = now - stopped_at if stopped_at is not None and stopped_at < now else timedelta()
-            self._hear(agent.agent_id, min(agent.last_seen_at + pause, now))
+            seen = self._seen.get(agent.agent_id)
+            if seen is None:
+                if agent.last_seen_at is None:
+                    continue
+                seen = min(agent.last_seen_at + pause, now)
+            if seen != agent.last_seen_at:
+                self._unflushed.add(agent.agent_id)
+            self._hear(agent.agent_id, seen)
+        if pause:
+            self.flush(tx)
+
+    def lose_after(self, seconds: int) -> None:
+        """Bear so much silence from now on, also of those who are silent already."""
+        if seconds == self.lost_after_s:
+            return
+        self.lost_after_s = seconds
+        for agent_id in self._agents:
+            if (seen := self._seen.get(agent_id)) is not None:
+                self._hear(agent_id, seen)
 
     def touch(self, agent_id: str, now: datetime) -> None:
         """Take note of a sign of life."""
@@ -80,9 +112,11 @@ class Roster:
         """List the agents that are lost as of now and were not before."""
         return [self._agents[agent_id] for agent_id in self._deadlines.due(now)]
 
-    def forget_deadline(self, agent_id: str) -> None:
+    def forget(self, agent_id: str) -> None:
         """Wait for an agent no longer: it was found lost."""
         self._deadlines.drop(agent_id)
+        self._seen.pop(agent_id, None)
+        self._unflushed.discard(agent_id)
 
     def next_deadline(self) -> datetime | None:
         """Give the time at which the next agent will be lost if it stays silent."""
@@ -97,7 +131,10 @@ class Roster:
         """Write when agents were last heard of."""
         if self._unflushed:
             names, self._unflushed = self._unflushed, set()
-            tx.agents.seen(self._project_id, [(name, self._seen[name]) for name in sorted(names)])
+            times = [(name, self._seen[name]) for name in sorted(names)]
+            tx.agents.seen(self._project_id, times)
+            for name, seen in times:
+                self._agents[name] = replace(self._agents[name], last_seen_at=seen)
 
     def _hear(self, agent_id: str, at: datetime) -> None:
         self._seen[agent_id] = at

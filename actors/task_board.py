@@ -17,7 +17,7 @@ from actors.claims import Claims
 from actors.lock_manager import LockManager
 from actors.roster import Roster
 from actors.task_changes import TaskChanges
-from conductor.domain import errors, paths, tasks
+from conductor.domain import errors, tasks
 from conductor.domain.organizations import Project
 from conductor.domain.tasks import Evidence, Outcome, Task
 from conductor.operations import tasks as ops
@@ -71,7 +71,7 @@ class TaskBoard:
     def claim_task(self, request: ops.ClaimTask, call: Call) -> ops.ClaimedTask:
         """Give the caller a task: the one it names, else the best one that is ready."""
         if request.task_id is not None:
-            wanted = self._find(request.task_id, call)
+            wanted = self._find(request.task_id, call.tx)
             task, leases = self._claims.claim(wanted, request, call)
         else:
             task, leases = self._claims.claim_best(request, call)
@@ -87,14 +87,14 @@ class TaskBoard:
 
     def update_task(self, request: ops.UpdateTask, call: Call) -> ops.Task:
         """Change a task: its texts, its place in the graph, or where it stands."""
-        task = self._find(request.task_id, call)
+        task = self._find(request.task_id, call.tx)
         files = None if request.files is None else self._locks.canonical(request.files)
         changed = self._changes.update(task, request, files, call)
         return views.task(changed, self.memory.waits(changed))
 
     def complete_task(self, request: ops.CompleteTask, call: Call) -> ops.CompletedTask:
         """Finish the caller's attempt."""
-        task = self._find(request.task_id, call)
+        task = self._find(request.task_id, call.tx)
         tasks.require_attempt(task, call.agent_name, request.attempt)
         evidence = self._evidence(request.evidence)
         if self._project().settings.require_evidence:
@@ -104,14 +104,15 @@ class TaskBoard:
         )
         return ops.CompletedTask(task=views.task(done, []), unblocked=unblocked, released=released)
 
-    def require_held(self, task_id: str, agent_id: str) -> None:
-        """Refuse a task that the agent does not hold. Raises NotFound, StaleAttempt."""
-        task = self.memory.tasks.get(task_id)
-        if task is None or task.holder != agent_id or task.status not in tasks.HELD:
-            raise errors.StaleAttempt(
-                f"You do not hold task {task_id}: claim it first with claim_task, or leave task_id out.",
-                facts={"task_id": task_id},
-                next=[errors.NextStep("claim_task", {"task_id": task_id}, "hold the task before you lease for it")],
+    def require_held(self, task_id: str, agent_id: str, tx: UnitOfWork) -> None:
+        """Refuse a task that the agent does not hold. Raises NotFound, Forbidden."""
+        task = self._find(task_id, tx)
+        if task.holder != agent_id or task.status not in tasks.HELD:
+            raise errors.Forbidden(
+                f"You do not hold task {task_id}, which is {task.status}: claim it first with claim_task, or leave "
+                "task_id out. If you did hold it, your attempt is over: stop working on it.",
+                facts={"task_id": task_id, "status": task.status.value},
+                next=[errors.NextStep("claim_task", {"task_id": task_id}, "hold the task first")],
             )
 
     def lose(self, agent_id: str, now: datetime, tx: UnitOfWork) -> list[str]:
@@ -137,16 +138,19 @@ class TaskBoard:
                 f"Your claim of {task.id} ran out: stop working on it, or claim it again.",
             )
 
-    def _find(self, task_id: str, call: Call) -> Task:
-        task = self.memory.tasks.get(task_id) or call.tx.tasks.get(task_id)
-        if task is None or task.project_id != call.project_id:
+    def _find(self, task_id: str, tx: UnitOfWork) -> Task:
+        task = self.memory.tasks.get(task_id) or tx.tasks.get(task_id)
+        if task is None or task.project_id != self._project().id:
             raise no_task(task_id)
         return task
 
     def _evidence(self, shown: ops.Evidence | None) -> Evidence | None:
         if shown is None:
             return None
-        files = tuple(paths.canonical(path) for path in shown.files)
+        try:
+            files = self._locks.canonical(shown.files)
+        except errors.PathInvalid as error:
+            raise errors.Invalid(f"evidence.files: {error.message}", facts=error.facts) from None
         return Evidence(shown.commit, files, tuple(shown.checks))
 
 

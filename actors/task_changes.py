@@ -47,7 +47,12 @@ class TaskChanges:
         """Tell whether the caller acts as the holder; refuse who is neither holder nor lead."""
         name = call.caller.agent_name
         if request.attempt is not None:
-            tasks.require_attempt(task, call.agent_name, request.attempt)
+            if name is None:
+                raise errors.Invalid(
+                    "attempt is the holder's own: whoever holds no task leaves it out. Nothing was changed.",
+                    facts={"argument": "attempt"},
+                )
+            tasks.require_attempt(task, name, request.attempt)
             is_holder = True
         else:
             is_holder = False
@@ -167,7 +172,7 @@ class TaskChanges:
         if request.dependencies is not None:
             changed = call.tx.tasks.replace_dependencies(changed, list(dict.fromkeys(request.dependencies)))
         error = request.note if outcome is Outcome.FAILED else None
-        return self._attempts.stop(changed, outcome, error, call.now, call.tx)
+        return self._attempts.stop(changed, outcome, error, call.now, call.tx, _difference(task, changed))
 
     def _keep(self, task: Task, changed: Task, wanted: Sequence[str] | None, kind: EventKind, call: Call) -> Task:
         tx = call.tx

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from conductor.domain import agents, events, locks, money, organizations, quotas, tasks
+from conductor.domain import agents, events, locks, money, organizations, tasks
 from conductor.domain.access import Caller
 from conductor.domain.quotas import Level, Scope, Window
 from conductor.operations import access as access_ops
@@ -157,7 +158,7 @@ def project(record: organizations.Project, tx: UnitOfWork, caller: Caller) -> pr
     )
 
 
-def quota(level: Level, resets: object) -> cost_ops.Quota:
+def quota(level: Level, resets_at: datetime | None) -> cost_ops.Quota:
     """Show a limit and where it stands."""
     limit = level.quota
     return cost_ops.Quota(
@@ -171,7 +172,7 @@ def quota(level: Level, resets: object) -> cost_ops.Quota:
         exceeded=level.exceeded,
         window=limit.window,
         hard=limit.hard,
-        resets_at=resets,
+        resets_at=resets_at,
     )
 
 
@@ -252,8 +253,3 @@ def event(numbered: events.NumberedEvent) -> audit_ops.EventSeen:
 def cost_keys(group_by: Sequence[str], group: Sequence[object]) -> dict[str, object]:
     """Name the keys of a group of costs; what has no value is left out."""
     return {name: value for name, value in zip(group_by, group, strict=True) if value is not None}
-
-
-def resets(limit: quotas.Quota, tx: UnitOfWork) -> object:
-    """Tell when the limit's window ends."""
-    return quotas.resets_at(limit.window, tx.now)

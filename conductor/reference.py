@@ -94,6 +94,9 @@ def _faces(row: Operation[Any, Any]) -> list[str]:
         lines.append(f"- Command: `{_command(row)}`")
     lines.append(f"- Python: `client.{row.name}(…)`")
     lines.append(f"- Who: {who}; it {'changes something' if row.writes else 'only reads'}")
+    if row.wide:
+        wide = ", ".join(role.value for role in Role if role in row.wide)
+        lines.append(f"- Without a project, the whole organisation: {wide}")
     return lines
 
 

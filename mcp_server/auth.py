@@ -91,7 +91,9 @@ class Authenticator:
         if seen.row is None or seen.caller is None or not is_right or not seen.row.is_valid(self._clock.now()):
             raise refusal()
         _keep(self._proven, token.token_id, None)
-        _keep(self._right, authorization, seen)
+        if self._seen.get(token.token_id) is seen:
+            # Else it was forgotten while this caller waited, and is believed no longer than for this one call.
+            _keep(self._right, authorization, seen)
         if not seen.is_noted:
             seen.is_noted = True
             self._mark_used(seen.row)

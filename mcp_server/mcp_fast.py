@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 from mcp.server.streamable_http import check_accept_headers
-from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
-from mcp_types import SERVER_INFO_META_KEY, methods
+from mcp_types import PROTOCOL_VERSION_META_KEY, SERVER_INFO_META_KEY, methods
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
@@ -32,10 +31,10 @@ _MODERN = frozenset(version.encode() for version in MODERN_PROTOCOL_VERSIONS)
 _ENVELOPE = {"jsonrpc", "id", "method", "params"}
 _PARAMS = frozenset({"name", "arguments", "_meta"})
 
-# orjson reads an integer beyond 64 bits as a float and nests deeper than the SDK's parser.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 _NESTED_AT_MOST = 100
+_META_AT_MOST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +84,41 @@ def _read(request: Request, body: bytes) -> _Call | None:
     headers = request.headers
     if not _accepts_both(headers.get(b"accept", b"")) or len(headers) != len(request.scope["headers"]):
         return None
-    if _LONG_NUMBER in body.translate(_DIGITS) or body.count(b"{") + body.count(b"[") > _NESTED_AT_MOST:
-        return None
-    try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(message, dict) or message.keys() != _ENVELOPE:
-        return None
-    id, params = message["id"], message["params"]
-    if message["jsonrpc"] != "2.0" or message["method"] != _METHOD or type(id) not in {int, str}:
-        return None
-    if not isinstance(params, dict) or not params.keys() <= _PARAMS:
-        return None
-    tool, arguments = params.get("name"), params.get("arguments")
-    row = tools.ROWS.get(tool) if isinstance(tool, str) else None
-    if row is None or not isinstance(arguments, dict | None) or not _is_plain(params.get("_meta", {})):
+    message = _parsed(body)
+    params = _params_of(message) if isinstance(message, dict) else None
+    row = tools.ROWS.get(params["name"]) if params is not None else None
+    if params is None or row is None:
         return None
     version = headers.get(b"mcp-protocol-version")
     is_modern = version in _MODERN
-    if not (_is_modern_call(message, headers) if is_modern else version is None or version in _HANDSHAKE):
+    if version is not None and version not in _HANDSHAKE and not (is_modern and _is_modern_call(params, headers)):
         return None
-    return _Call(orjson.dumps(id), row, orjson.dumps(arguments or {}), is_modern)
+    return _Call(orjson.dumps(message["id"]), row, orjson.dumps(params.get("arguments") or {}), is_modern)
+
+
+def _parsed(body: bytes) -> Any:
+    # orjson reads an integer beyond 64 bits as a float and nests deeper than the SDK's parsers.
+    if _LONG_NUMBER in body.translate(_DIGITS) or body.count(b"{") + body.count(b"[") > _NESTED_AT_MOST:
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _params_of(message: dict[str, Any]) -> dict[str, Any] | None:
+    """The parameters of a message that is one `tools/call` with the usual parts and no others."""
+    if message.keys() != _ENVELOPE or message["jsonrpc"] != "2.0" or message["method"] != _METHOD:
+        return None
+    params = message["params"]
+    if type(message["id"]) not in {int, str} or not isinstance(params, dict) or not params.keys() <= _PARAMS:
+        return None
+    is_usual = (
+        isinstance(params.get("name"), str)
+        and isinstance(params.get("arguments"), dict | None)
+        and _is_plain(params.get("_meta", {}))
+    )
+    return params if is_usual else None
 
 
 @functools.lru_cache(maxsize=64)
@@ -126,12 +138,25 @@ def _is_plain(meta: object) -> bool:
             return False
 
 
-def _is_modern_call(message: dict[str, Any], headers: Headers) -> bool:
-    names = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-    if isinstance(classify_inbound_request(message, headers=names), InboundLadderRejection):
-        return False
+def _is_modern_call(params: dict[str, Any], headers: Headers) -> bool:
+    """Tell whether a call of the era without handshake carries what it must, in `_meta` and again in headers."""
+    version = headers[b"mcp-protocol-version"].decode()
+    # A client says the same of itself in each call; only the progress token differs.
+    lasting = {key: value for key, value in params.get("_meta", {}).items() if key != "progressToken"}
+    meta = orjson.dumps(lasting)
+    return (
+        headers.get(b"mcp-method") == _METHOD.encode()
+        and headers.get(b"mcp-name") == params["name"].encode()
+        and lasting.get(PROTOCOL_VERSION_META_KEY) == version
+        and len(meta) <= _META_AT_MOST
+        and _is_sound(meta, version)
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _is_sound(meta: bytes, version: str) -> bool:
     try:
-        methods.validate_client_request(_METHOD, names["mcp-protocol-version"], message["params"])
+        methods.validate_client_request(_METHOD, version, {"name": "any", "_meta": orjson.loads(meta)})
     except ValidationError:
         return False
     return True

@@ -39,8 +39,8 @@ _CALLER = "conductor.caller"
 INSTRUCTIONS = (
     "Conductor coordinates the agents of this codebase. Begin with conductor_start_session; take work with "
     "conductor_claim_task, which leases the task's files, and lease any other path with conductor_acquire_lock before "
-    "you edit it. Call conductor_heartbeat as often as its reply says, and end with conductor_complete_task. An error "
-    "says in `next` what to do."
+    "you edit it. Call conductor_heartbeat as often as its reply says, and end with conductor_complete_task. A refusal "
+    "says in `next` which operation helps: claim_task there is the tool conductor_claim_task."
 )
 
 

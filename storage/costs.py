@@ -180,8 +180,10 @@ class Costs:
         """Count the tokens that an agent has used in its life."""
         return self._sum(_spend.c.tokens, Scope.AGENT, subject_of(Scope.AGENT, project_id, agent_id), Window.TOTAL)
 
-    def sums(self, wanted: CostFilter = CostFilter(), group_by: Sequence[str] = ()) -> list[CostSum]:
-        """Sum costs by groups (day, project, agent, task, model, provider), the dearest first."""
+    def sums(
+        self, wanted: CostFilter = CostFilter(), group_by: Sequence[str] = (), *, limit: int | None = None
+    ) -> list[CostSum]:
+        """Sum costs by groups (day, project, agent, task, model, provider), the dearest first, at most `limit`."""
         keys = [self._group(name) for name in group_by]
         tokens = [
             _costs.c.input_tokens,
@@ -199,7 +201,9 @@ class Costs:
             _costs.c.organization_id == self._unit.organization_id, *self._narrowed(wanted)
         )
         if keys:
-            statement = statement.group_by(*keys).order_by(sums[0].desc(), *keys)
+            statement = (
+                statement.group_by(*keys).order_by(sums[0].desc(), *[key.nulls_first() for key in keys]).limit(limit)
+            )
         found = []
         for row in self._unit.rows(statement):
             values = tuple(

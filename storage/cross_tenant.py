@@ -34,6 +34,7 @@ class FoundToken:
 class Measure:
     """How many rows of one state an organisation has, such as tasks by status."""
 
+    organization_id: str
     organization: str
     what: str
     state: str
@@ -94,9 +95,9 @@ class CrossTenant:
     def _grouped(self, what: str, table: Any, state: Any, *where: Any) -> list[Measure]:
         organizations = tables.organizations
         rows = self._connection.execute(
-            select(organizations.c.slug, state, func.count())
+            select(organizations.c.organization_id, organizations.c.slug, state, func.count())
             .select_from(table.join(organizations, organizations.c.organization_id == table.c.organization_id))
             .where(*where)
-            .group_by(organizations.c.slug, state)
+            .group_by(organizations.c.organization_id, organizations.c.slug, state)
         ).all()
-        return [Measure(row[0], what, row[1].value, row[2]) for row in rows]
+        return [Measure(row[0], row[1], what, row[2].value, row[3]) for row in rows]

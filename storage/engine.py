@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -132,10 +133,27 @@ def prepare_sqlite(connection: sqlite3.Connection, path: Path, read_only: bool, 
         "query_only": int(read_only),
     }
     for name, value in wanted.items():
-        connection.execute(f"PRAGMA {name} = {value}")
+        if name == "journal_mode":
+            _begin_wal(connection, busy_ms)
+        else:
+            connection.execute(f"PRAGMA {name} = {value}")
         (found,) = connection.execute(f"PRAGMA {name}").fetchone() or (None,)
         if found != value:
             raise errors.Invalid(_refusal(path, name, found, value), facts={"pragma": name, "found": found})
+
+
+def _begin_wal(connection: sqlite3.Connection, busy_ms: int) -> None:
+    """Turn the write-ahead log on; SQLite does not wait by itself for another process that is just doing so."""
+    until = time.monotonic() + busy_ms / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = wal")
+        except sqlite3.OperationalError as busy:
+            if busy.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _sqlite(path: Path, read_only: bool, pool_size: int, statement_timeout_s: float) -> Engine:

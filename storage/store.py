@@ -176,6 +176,16 @@ class Store:
         """Refuse a database that would lose what it acknowledged, or a role that no policy binds."""
         engine.require_durable(self._writer)
         engine.require_plain_role(self._writer, allow_superuser)
+        if self.guards_rows:
+            with self._reader.begin() as connection:
+                row_security.require_rights(connection, [table.name for table in tables.metadata.sorted_tables])
+                bare = row_security.unguarded(connection, [table.name for table in tables.TENANT_TABLES])
+            if bare and not allow_superuser:
+                raise errors.Invalid(
+                    f"Row-level security is off for {', '.join(bare)}: nothing there parts the organizations. Restore "
+                    "it with ALTER TABLE … ENABLE ROW LEVEL SECURITY and FORCE ROW LEVEL SECURITY, then start again.",
+                    facts={"tables": bare},
+                )
 
     def close(self) -> None:
         """Close all connections."""
@@ -207,7 +217,7 @@ class Opened:
             self._stack.enter_context(lock)
             self._locked = True
         except errors.Unavailable:
-            pass
+            migrate.require_current(url)
         else:
             migrate.migrate(url)
         self._store = Store(url, actor=actor)

@@ -58,7 +58,7 @@ def _of_project() -> ForeignKeyConstraint:
 installation = Table(
     "installation",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     # The daemon's last sign of life: what tells a lease that ended before a stop from one that the stop interrupted.
     Column("alive_at", UtcTime),
     Column("created_at", UtcTime, nullable=False),
@@ -67,7 +67,7 @@ installation = Table(
 epochs = Table(
     "epochs",
     metadata,
-    Column("bucket", Integer, primary_key=True),
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
     Column("epoch", BigInteger, nullable=False),
     Column("claimed_by", Text, nullable=False),
     Column("claimed_at", UtcTime, nullable=False),
@@ -129,6 +129,7 @@ tokens = Table(
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
     Column("used_at", UtcTime),
+    Column("replaced_by", Text),
     _of_organization(),
     _of_project(),
     ForeignKeyConstraint(
@@ -259,6 +260,15 @@ tasks = Table(
     ),
     Index(None, "organization_id", "project_id", "created_at", "id"),
     Index(None, "organization_id", "project_id", "status", "created_at", "id"),
+    # Whoever changes a task has its subtasks looked for, because they refer to it.
+    Index(
+        "ix_tasks_parent",
+        "organization_id",
+        "project_id",
+        "parent_id",
+        sqlite_where=text("parent_id IS NOT NULL"),
+        postgresql_where=text("parent_id IS NOT NULL"),
+    ),
     # What a board loads when it wakes: the open tasks, however many are closed.
     Index(
         "ix_tasks_open",

@@ -151,7 +151,11 @@ class Unit:
         answer = self._connection.execute(
             statement.on_conflict_do_nothing(index_elements=[table.c.slug]).returning(table.c.organization_id)
         )
-        return answer.first() is not None
+        is_new = answer.first() is not None
+        if not is_new:
+            # Nothing was written: whoever refuses now has kept the promise that a refusal writes nothing.
+            self._writes -= 1
+        return is_new
 
     def rows(self, statement: Any) -> Sequence[tuple[Any, ...]]:
         """Read rows with a statement that names the organisation."""

@@ -6,10 +6,14 @@ from datetime import UTC, date, datetime, time
 
 from actors import views
 from actors.reading.read import Read
+from actors.task_board import no_task
 from conductor.domain import errors, quotas
 from conductor.domain.money import format_usd
 from conductor.operations import costs as ops
 from storage.costs import CostFilter, CostSum
+
+ROWS = 1000
+"""So many groups are told, the dearest; finer questions are asked with filters."""
 
 
 def get_costs(request: ops.GetCosts, read: Read) -> ops.Costs:
@@ -25,11 +29,15 @@ def get_costs(request: ops.GetCosts, read: Read) -> ops.Costs:
     )
     if len(set(request.group_by)) != len(request.group_by):
         raise errors.Invalid("group_by names a group twice.", facts={"argument": "group_by"})
+    if request.task_id is not None:
+        task = read.tx.tasks.get(request.task_id)
+        if task is None or read.project_id not in ("", task.project_id):
+            raise no_task(request.task_id)
     total = read.tx.costs.sums(wanted)[0]
     names = [group.value for group in request.group_by]
-    groups = read.tx.costs.sums(wanted, names) if names else []
-    rows = [ops.CostRow(**views.cost_keys(names, group.keys), **_figures(group)) for group in groups]
-    return ops.Costs(rows=rows, total=ops.CostTotal(**_figures(total)))
+    groups = read.tx.costs.sums(wanted, names, limit=ROWS + 1) if names else []
+    rows = [ops.CostRow(**views.cost_keys(names, group.keys), **_figures(group)) for group in groups[:ROWS]]
+    return ops.Costs(rows=rows, has_more=len(groups) > ROWS, total=ops.CostTotal(**_figures(total)))
 
 
 def get_quota(request: ops.GetQuota, read: Read) -> ops.Quotas:

@@ -11,6 +11,7 @@ from conductor.operations import access as access_ops
 from conductor.operations import admin as ops
 from conductor.operations import agents as agent_ops
 from storage import pages
+from storage.columns import to_micros
 
 
 def list_agents(request: agent_ops.ListAgents, read: Read) -> agent_ops.AgentPage:
@@ -40,17 +41,20 @@ def list_agents(request: agent_ops.ListAgents, read: Read) -> agent_ops.AgentPag
 def list_access_requests(request: access_ops.ListAccessRequests, read: Read) -> access_ops.AccessRequestPage:
     """List requests for access, the oldest first."""
     _require_reviewer(read)
-    status = set(request.status)
-    page = read.tx.access_requests.page(
-        read.project_id,
-        status=sorted(status | ({RequestStatus.PENDING} if RequestStatus.EXPIRED in status else set())),
-        limit=request.limit,
-        cursor=request.cursor,
-    )
-    items = [views.access_request(item, _present(item, read)) for item in page.items]
-    return access_ops.AccessRequestPage(
-        items=[item for item in items if not status or item.status in status], next_cursor=page.next_cursor
-    )
+    wanted = set(request.status) or set(RequestStatus)
+    stored = wanted | ({RequestStatus.PENDING} if RequestStatus.EXPIRED in wanted else set())
+    found: list[AccessRequest] = []
+    cursor = request.cursor
+    # That a request has expired is judged, not stored: pages are read on until enough requests fit the filter.
+    while True:
+        page = read.tx.access_requests.page(read.project_id, status=sorted(stored), limit=request.limit, cursor=cursor)
+        found += [item for item in page.items if _present(item, read) in wanted]
+        cursor = page.next_cursor
+        if cursor is None or len(found) > request.limit:
+            break
+    shown = pages.cut(found, request.limit, lambda item: (to_micros(item.requested_at), item.id))
+    items = [views.access_request(item, _present(item, read)) for item in shown.items]
+    return access_ops.AccessRequestPage(items=items, next_cursor=shown.next_cursor)
 
 
 def list_members(request: ops.ListMembers, read: Read) -> ops.MemberPage:

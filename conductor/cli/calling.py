@@ -1,8 +1,9 @@
 """Carrying a command out: connect, find the project that is meant, call, show the answer."""
 
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class Surroundings:
     project: str | None = None
     all_projects: bool = False
     organization: str | None = None
+    field: str | None = None
     json: bool = False
 
 
@@ -42,36 +44,55 @@ def environment(url: str | None, home_folder: str | None) -> dict[str, str]:
 def carry_out(row: Operation[Any, Any], body: dict[str, object], options: Mapping[str, Any]) -> None:
     """Call an operation and print its reply."""
     around = Surroundings(**options)
+    if around.organization is not None:
+        body["organization_id"] = around.organization
+    # Wrong arguments are said first, before a daemon is looked for.
+    wire.request_of(row, body)
+    if around.field is not None and around.field.partition(".")[0] not in row.reply.model_fields:
+        raise _no_field(around.field, row.reply.model_fields)
     found = home.find_connection(environment(around.url, around.home))
     with Client(found.url, found.token, patience=PATIENCE) as client:
-        if around.organization is not None:
-            body["organization_id"] = around.organization
-        # Wrong arguments are said before anything is asked over the network.
-        wire.request_of(row, body)
         project_id = _project_id(client, row, body, around, found)
         if project_id is not None:
             body["project_id"] = project_id
         content = client.answer(row, wire.request_of(row, body))
-    if around.json:
+    if around.field is not None:
+        sys.stdout.write(_field(content, around.field) + "\n")
+    elif around.json:
         sys.stdout.write(content.decode() + "\n")
     else:
         show.reply(wire.reply_of(row, content, found.url))
 
 
+def _field(content: bytes, name: str) -> str:
+    """One field of a reply: text as it is, so that a script can use it, anything else as JSON; absent is empty."""
+    value = json.loads(content)
+    for part in name.split("."):
+        if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict):
+            value = value.get(part)
+        else:
+            raise _no_field(name, value if isinstance(value, dict) else ())
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _no_field(name: str, there: Iterable[str]) -> errors.Invalid:
+    return errors.Invalid(f"The reply has no field {name!r}; it has: {', '.join(there) or 'nothing below that'}.")
+
+
 def _project_id(
     client: Client, row: Operation[Any, Any], body: Mapping[str, object], around: Surroundings, found: home.Connection
 ) -> str | None:
-    """The project to name: the one given, none where the daemon knows it, the only one, or `default`."""
-    if not row.takes_project:
-        return None
+    """The project to name: the one given; none where the daemon knows it or means all; the only one; or `default`."""
     if around.project:
         return client.project_id(around.project, around.organization)
-    if not wire.in_project(row) or around.all_projects:
+    if not row.takes_project or around.all_projects:
         return None
     if found.project:
         return client.project_id(found.project, around.organization)
     is_located = row.locate is not None and body.get(row.locate) is not None
-    if is_located or not found.token.startswith(f"cdr_{TokenKind.USER}_"):
+    if is_located or row.wide or not found.token.startswith(f"cdr_{TokenKind.USER}_"):
         return None
     projects = client.projects(around.organization)
     if len(projects) == 1:

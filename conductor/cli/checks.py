@@ -34,6 +34,7 @@ _AGENTS = {
 }
 _LEAST_FREE_BYTES = 200_000_000
 _CLOCK_S = 5.0
+_START = "conductor up"
 
 
 class State(StrEnum):
@@ -98,7 +99,7 @@ def _packages() -> Iterator[Check]:
 
 def _home(place: Home) -> Iterator[Check]:
     if not place.path.exists():
-        yield Check("home", State.HINT, f"There is no home {place.path} yet; the first start makes it.", "conductor up")
+        yield Check("home", State.HINT, f"There is no home {place.path} yet; the first start makes it.", _START)
         return
     mine = getattr(os, "getuid", lambda: place.path.stat().st_uid)()
     if place.path.stat().st_uid != mine:
@@ -119,7 +120,7 @@ def _home(place: Home) -> Iterator[Check]:
         names = " ".join(map(_quoted, opened))
         yield Check("secrets", State.BAD, f"Other users can read or change {names}.", f"chmod 600 {names}")
     elif not place.owner_token_file.exists():
-        yield Check("secrets", State.HINT, "There is no owner.token yet; the first start makes it.", "conductor up")
+        yield Check("secrets", State.HINT, "There is no owner.token yet; the first start makes it.", _START)
     else:
         yield Check("secrets", State.GOOD, "Only you can read the tokens.")
 
@@ -148,7 +149,7 @@ def _daemon(environ: Mapping[str, str], place: Home, read: Settings) -> Iterator
     try:
         found = home.find_connection(environ)
     except errors.ConductorError as missing:
-        yield Check("daemon", State.BAD, missing.message, "conductor up")
+        yield Check("daemon", State.BAD, missing.message, _START)
         yield _port(read)
         return
     seen = probe.look(found.url)
@@ -156,10 +157,9 @@ def _daemon(environ: Mapping[str, str], place: Home, read: Settings) -> Iterator
         running = place.daemon()
         stale = running is not None and not seen.is_alive and not _lives(running.pid)
         says = f"{seen.problem}{' It was killed: its process is gone.' if stale else ''}"
-        yield Check(
-            "daemon", State.BAD, says, f"tail -n 50 {_quoted(place.logs)}/*" if seen.is_alive else "conductor up"
-        )
-        if not seen.is_alive:
+        mend = f"tail -n 50 {_quoted(place.logs)}/*" if seen.is_alive else seen.mend
+        yield Check("daemon", State.BAD, says, mend)
+        if mend == _START:
             yield _port(read)
         return
     yield Check("daemon", State.GOOD, f"The daemon serves at {found.url}.")

@@ -17,10 +17,13 @@ from conductor.cli import arguments
 from conductor.cli.arguments import Argument
 from conductor.client.fields import Kind
 from conductor.operations.catalogue import CATALOGUE
-from conductor.operations.row import Face, Operation, ProjectRequest, ProjectWrite
+from conductor.operations.row import Face, Operation
 
 _KEEPS = "conductor_"
 """Before the names of the options that are no fields of the request: a field may be called `url` as well."""
+
+_MANY_WORDS = 12
+"""More words than this stand in the text of an option, where lines are broken, and not in its name."""
 
 Carry = Callable[[Operation[Any, Any], dict[str, object], dict[str, Any]], None]
 """What a command does: a row, its body, and the options that say where and how."""
@@ -116,6 +119,8 @@ def _type(argument: Argument) -> Any:
 
 def _help(argument: Argument) -> str:
     said = [argument.field.description] if argument.field.description else []
+    if len(argument.field.words) > _MANY_WORDS:
+        said.append(f"one of {', '.join(argument.field.words)}")
     if argument.is_json:
         said.append("as JSON")
     if argument.is_repeatable and not argument.is_positional:
@@ -125,7 +130,7 @@ def _help(argument: Argument) -> str:
 
 def _metavar(argument: Argument) -> str | None:
     field = argument.field
-    if argument.is_positional:
+    if argument.is_positional or len(field.words) > _MANY_WORDS:
         return argument.name.upper()
     if argument.is_json:
         return "JSON"
@@ -141,14 +146,18 @@ _METAVARS = {Kind.MAPPING: "NAME=VALUE", Kind.AMOUNT: "USD", Kind.TIME: "TIME", 
 def _surroundings(row: Operation[Any, Any]) -> list[inspect.Parameter]:
     taken = {argument.option for argument in arguments.of(row)}
     offered: list[tuple[str, Any, Any]] = []
-    acts_in_project = issubclass(row.request, ProjectRequest | ProjectWrite)
-    if row.takes_project:
-        which = _PROJECT if acts_in_project else "the project that it is for"
+    if "project_id" in row.request.model_fields:
+        which = "the project that it is for"
+        if row.takes_project:
+            which = _WIDE if row.wide else _PROJECT
         offered.append(("project", str, typer.Option(None, "--project", help=which, metavar="SLUG|ID")))
-    if acts_in_project and not row.keeper.in_project:
-        offered.append(("all_projects", bool, typer.Option(False, "--all-projects", help="name no project")))
+    if row.wide:
+        offered.append(
+            ("all_projects", bool, typer.Option(False, "--all-projects", help="whatever CONDUCTOR_PROJECT says"))
+        )
     offered += [
         ("organization", str, typer.Option(None, "--organization", help="installation owner only", metavar="ID")),
+        ("field", str, typer.Option(None, "--field", help="print one field of the reply, as agent.id", metavar="NAME")),
         ("json", bool, typer.Option(False, "--json", help="print the reply's JSON and nothing else")),
         ("url", str, typer.Option(None, "--url", help="another daemon than the home's (CONDUCTOR_URL)", metavar="URL")),
         ("home", str, typer.Option(None, "--home", help="home folder (CONDUCTOR_HOME)", metavar="DIR")),
@@ -156,6 +165,7 @@ def _surroundings(row: Operation[Any, Any]) -> list[inspect.Parameter]:
     return [_keyword(f"{_KEEPS}{name}", kind, told) for name, kind, told in offered if f"--{name}" not in taken]
 
 
+_WIDE = "default: CONDUCTOR_PROJECT, the token's own, or all"
 _PROJECT = "default: CONDUCTOR_PROJECT, the token's own, the only one, or `default`"
 
 

@@ -6,6 +6,7 @@ goes to `conductor.cli.app`.
 """
 
 import importlib
+import os
 import sys
 
 QUICK = {"up": "conductor.cli.up"}
@@ -16,4 +17,11 @@ def main() -> int:
     """Run the command line; gives the exit code."""
     name, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
     module, arguments = (QUICK[name], rest) if name in QUICK else ("conductor.cli.app", sys.argv[1:])
-    return int(importlib.import_module(module).run(arguments))
+    try:
+        code = int(importlib.import_module(module).run(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read the output went away, as `head` does; without this Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    return code

@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 
-from conductor.client import wire
+from conductor.client import retries, wire
 
 _TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was seen. problem: why it is not alive or not ready, as a sentence.
+    """What was seen. problem: why it is not alive or not ready, as a sentence; mend: the command.
 
     version, started_at, clock_ahead_s: where the daemon tells them. clock_ahead_s: its clock minus ours.
     """
@@ -23,23 +23,23 @@ class Probe:
     is_alive: bool
     is_ready: bool
     problem: str | None = None
+    mend: str = "conductor up"
     version: str | None = None
     started_at: datetime | None = None
     clock_ahead_s: float | None = None
 
 
 def look(url: str) -> Probe:
-    """Ask /readyz and judge by status: 200 serves, 503 lives."""
+    """Ask /readyz: 200 serves, 503 lives; anything else is not a Conductor daemon."""
     to = wire.Target(url, {})
     try:
         with httpx.Client(**wire.connecting(to, _TIMEOUT_S), mounts=wire.direct(to)) as http:
             answered = http.get("/readyz")
     except httpx.HTTPError as failure:
-        return Probe(
-            False, False, f"No daemon answers at {url} ({type(failure).__name__}): start one with `conductor up`."
-        )
+        mend = "conductor up" if retries.untrusted_because(failure) is None else "export SSL_CERT_FILE=FILE"
+        return Probe(False, False, retries.explain(failure, url).message, mend)
     told = _json(answered.content)
-    if answered.status_code == 200:
+    if answered.status_code == 200 and told.get("status") == "ready":
         return Probe(
             True,
             True,

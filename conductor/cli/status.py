@@ -91,7 +91,9 @@ def _print(told: Mapping[str, Any]) -> None:
         for one in told["projects"]
     ]
     out.print(
-        show.table(None, ("project", "agents", "tasks", "locks", "spent (USD)"), rows) if rows else "no project yet"
+        show.table(None, ("project", "agents", "tasks", "locks", "budget: spent (USD)"), rows)
+        if rows
+        else "no project yet"
     )
 
 

@@ -102,6 +102,6 @@ class AsyncClient(AsyncOperations):
         return f"AsyncClient(url={self.url!r})"
 
     async def _meant(self, operation: Operation[RequestT, ReplyT], request: RequestT) -> str | None:
-        if self._project is None or not wire.in_project(operation) or getattr(request, "project_id", None) is not None:
+        if self._project is None or not operation.takes_project or getattr(request, "project_id", None) is not None:
             return None
         return await self.project_id(self._project, request.organization_id)

@@ -42,12 +42,13 @@ class Tries:
 
     def wait_after_failure(self, failure: httpx.HTTPError) -> float:
         """No answer came."""
-        error = _failure(failure, self._url)
+        error = explain(failure, self._url)
         unsent = isinstance(failure, _NOT_SENT)
-        hopeless = not isinstance(failure, httpx.TransportError) or _untrusted(failure) is not None
-        if hopeless or not (unsent or self._repeatable):
-            raise error from failure
-        if unsent and not self._patience.refused_connections:
+        # Who has waited for an answer as long as it was willing to has waited long enough.
+        is_over = isinstance(failure, httpx.TimeoutException) and not unsent
+        is_hopeless = not isinstance(failure, httpx.TransportError) or untrusted_because(failure) is not None
+        is_unwanted = unsent and not self._patience.refused_connections
+        if is_over or is_hopeless or is_unwanted or not (unsent or self._repeatable):
             raise error from failure
         wait = self._next(None)
         if wait is None:
@@ -81,8 +82,9 @@ def _seconds(header: str | None, told: float | None) -> float | None:
         return told
 
 
-def _failure(failure: httpx.HTTPError, url: str) -> errors.Unavailable:
-    untrusted = _untrusted(failure)
+def explain(failure: httpx.HTTPError, url: str) -> errors.Unavailable:
+    """Say why no answer came and what to do about it."""
+    untrusted = untrusted_because(failure)
     if untrusted is not None:
         return errors.Unavailable(
             f"The TLS connection to {url} failed ({untrusted}): set SSL_CERT_FILE to the file of the authority that "
@@ -99,11 +101,11 @@ def _failure(failure: httpx.HTTPError, url: str) -> errors.Unavailable:
             )
 
 
-def _untrusted(failure: BaseException) -> str | None:
+def untrusted_because(failure: BaseException) -> str | None:
     """The TLS reason behind a failure, if there is one."""
     seen: BaseException | None = failure
     while seen is not None:
         if isinstance(seen, ssl.SSLError):
-            return str(getattr(seen, "verify_message", "") or seen.reason or "TLS error")
+            return str(getattr(seen, "verify_message", "") or getattr(seen, "reason", "") or "TLS error")
         seen = seen.__cause__ or seen.__context__
     return None

@@ -114,7 +114,7 @@ class Operations(ABC):
         """List the projects you can see."""
         return self.call(projects.LIST_PROJECTS, request_of(projects.LIST_PROJECTS, {"limit": limit, "cursor": cursor, "organization_id": organization_id}))
 
-    def record_cost(self, *, model: str, provider: str | None = None, input_tokens: int, output_tokens: int, cache_read_tokens: int = 0, cache_write_tokens: int = 0, reasoning_tokens: int = 0, cost_usd: Decimal | float | str | None = None, task_id: str | None = None, agent_id: str | None = None, occurred_at: datetime | str | None = None, source: str = 'agent', project_id: str | None = None, organization_id: str | None = None, idempotency_key: str) -> RecordedCost:
+    def record_cost(self, *, model: str, provider: str | None = None, input_tokens: int, output_tokens: int, cache_read_tokens: int = 0, cache_write_tokens: int = 0, reasoning_tokens: int = 0, cost_usd: Decimal | float | str | None = None, task_id: str | None = None, agent_id: str | None = None, occurred_at: datetime | str | None = None, source: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str) -> RecordedCost:
         """Put what a model call used on the ledger; a repeated key counts once, for ever. Raises IdempotencyMismatch."""
         return self.call(costs.RECORD_COST, request_of(costs.RECORD_COST, {"model": model, "provider": provider, "input_tokens": input_tokens, "output_tokens": output_tokens, "cache_read_tokens": cache_read_tokens, "cache_write_tokens": cache_write_tokens, "reasoning_tokens": reasoning_tokens, "cost_usd": cost_usd, "task_id": task_id, "agent_id": agent_id, "occurred_at": occurred_at, "source": source, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
@@ -122,7 +122,7 @@ class Operations(ABC):
         """See what was spent, grouped as you like."""
         return self.call(costs.GET_COSTS, request_of(costs.GET_COSTS, {"group_by": group_by, "since": since, "until": until, "agent_id": agent_id, "task_id": task_id, "model": model, "provider": provider, "project_id": project_id, "organization_id": organization_id}))
 
-    def approve_access(self, *, request_id: str, role: AgentRoleWord | None = None, expires_in_days: int | None = None, allowed_paths: Sequence[str] = (), deliver: DeliveryWord = Delivery.REQUESTER, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> ApprovedAccess:
+    def approve_access(self, *, request_id: str, role: AgentRoleWord | None = None, expires_in_days: int | None = None, allowed_paths: Sequence[str] | None = None, deliver: DeliveryWord = Delivery.REQUESTER, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> ApprovedAccess:
         """Let an agent in that asked. Raises NotPending, PathInvalid."""
         return self.call(access.APPROVE_ACCESS, request_of(access.APPROVE_ACCESS, {"request_id": request_id, "role": role, "expires_in_days": expires_in_days, "allowed_paths": allowed_paths, "deliver": deliver, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
@@ -139,7 +139,7 @@ class Operations(ABC):
         return self.call(onboarding.GET_ONBOARDING_CONFIG, request_of(onboarding.GET_ONBOARDING_CONFIG, {"project_id": project_id, "organization_id": organization_id}))
 
     def update_onboarding_config(self, *, welcome: str | None = None, focus: str | None = None, goals: Sequence[str] | None = None, style_guide: str | None = None, instruction_files: dict[str, str] | None = None, checkpoint_rules: Sequence[str] | None = None, remind_every_tasks: int | None = None, version: int, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> OnboardingConfig:
-        """Change what the project tells its agents; what is left out stays. Raises VersionConflict."""
+        """Change what the project tells its agents; what is left out stays. Raises VersionConflict, PathInvalid."""
         return self.call(onboarding.UPDATE_ONBOARDING_CONFIG, request_of(onboarding.UPDATE_ONBOARDING_CONFIG, {"welcome": welcome, "focus": focus, "goals": goals, "style_guide": style_guide, "instruction_files": instruction_files, "checkpoint_rules": checkpoint_rules, "remind_every_tasks": remind_every_tasks, "version": version, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     def get_task(self, *, task_id: str, project_id: str | None = None, organization_id: str | None = None) -> TaskSeen:
@@ -203,7 +203,7 @@ class Operations(ABC):
         return self.call(admin.LIST_TOKENS, request_of(admin.LIST_TOKENS, {"limit": limit, "cursor": cursor, "organization_id": organization_id}))
 
     def rotate_token(self, *, token_id: str | None = None, overlap_s: int = 86400, organization_id: str | None = None, idempotency_key: str | None = None) -> NewToken:
-        """Replace a token: the former one works on for the overlap. Your own, or any for admins."""
+        """Replace a token; the former works on for the overlap. Repeated, it replaces a new one that was never used."""
         return self.call(admin.ROTATE_TOKEN, request_of(admin.ROTATE_TOKEN, {"token_id": token_id, "overlap_s": overlap_s, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     def revoke_token(self, *, token_id: str, organization_id: str | None = None, idempotency_key: str | None = None) -> RevokedToken:

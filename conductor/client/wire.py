@@ -9,6 +9,7 @@ import ssl
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypedDict
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from pydantic_core import ErrorDetails, PydanticSerializationError, to_json
 from conductor.domain import errors, ids
 from conductor.operations.faults import Fault
 from conductor.operations.projects import Project
-from conductor.operations.row import Operation, ProjectRequest, ProjectWrite, ReplyT, Request, RequestT
+from conductor.operations.row import Operation, ReplyT, Request, RequestT
 
 _TOKEN = re.compile(r"[!-~]+")
 _CONNECT_S = 5.0
@@ -92,12 +93,15 @@ def direct(to: Target) -> dict[str, None]:
 def request_of(row: Operation[RequestT, ReplyT], given: Mapping[str, object]) -> RequestT:
     """Make a request from arguments; None means left out. Raises Invalid, with the reason for each field."""
     try:
-        body = to_json({name: value for name, value in given.items() if value is not None})
+        body = _json({name: value for name, value in given.items() if value is not None})
         return row.request.model_validate_json(body, strict=True)
     except PydanticSerializationError as wrong:
-        raise errors.Invalid(f"{row.name}: an argument is no JSON value or no valid text: {wrong}") from wrong
+        raise errors.Invalid(f"{row.name}: an argument is no JSON value, or text that is no valid Unicode.") from wrong
     except ValidationError as wrong:
-        reasons = {_place(error): error["msg"] for error in wrong.errors(include_input=False, include_url=False)}
+        reasons = {
+            _place(error): error["msg"].removeprefix("Value error, ")
+            for error in wrong.errors(include_input=False, include_url=False)
+        }
         told = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:_SHOWN])
         # The cause is cut off: it carries the values, secrets among them.
         raise errors.Invalid(f"{row.name}: {told}", facts={"fields": reasons}) from None
@@ -108,14 +112,9 @@ def complete(row: Operation[RequestT, ReplyT], request: RequestT, project_id: st
     known: dict[str, str] = {}
     if row.writes and getattr(request, "idempotency_key", "") is None:
         known["idempotency_key"] = uuid.uuid4().hex
-    if project_id is not None and in_project(row) and getattr(request, "project_id", "") is None:
+    if project_id is not None and row.takes_project and getattr(request, "project_id", "") is None:
         known["project_id"] = project_id
     return request.model_copy(update=known) if known else request
-
-
-def in_project(row: Operation[RequestT, ReplyT]) -> bool:
-    """Tell whether the operation acts in a project, rather than only being able to name one."""
-    return issubclass(row.request, ProjectRequest | ProjectWrite)
 
 
 def is_repeatable(row: Operation[RequestT, ReplyT], request: Request) -> bool:
@@ -126,9 +125,9 @@ def is_repeatable(row: Operation[RequestT, ReplyT], request: Request) -> bool:
 def body_of(request: Request) -> bytes:
     """The request's JSON. Raises Invalid for text that is not valid Unicode."""
     try:
-        return request.model_dump_json(exclude_unset=True).encode()
+        return _json(request.model_dump(exclude_unset=True))
     except PydanticSerializationError as wrong:
-        raise errors.Invalid(f"An argument is no valid text: {wrong}") from wrong
+        raise errors.Invalid("An argument is text that is no valid Unicode.") from wrong
 
 
 def reply_of(row: Operation[RequestT, ReplyT], content: bytes, url: str) -> ReplyT:
@@ -171,6 +170,11 @@ def choose_project(projects: list[Project], wanted: str) -> str:
 def is_project_id(name: str) -> bool:
     """Tell a project's id from a slug, which has no underscore."""
     return ids.is_id(name, ids.Kind.PROJECT)
+
+
+def _json(values: Mapping[str, object]) -> bytes:
+    # An amount is written plainly: 1E-9 is no amount on the wire.
+    return to_json({name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in values.items()})
 
 
 def _foreign(status: int, url: str) -> errors.ConductorError:

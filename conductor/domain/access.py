@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from conductor.domain import ids
 
@@ -58,9 +59,8 @@ MEMBER_ROLES = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
 AGENT_ROLES = (Role.LEAD, Role.CONTRIBUTOR, Role.REVIEWER, Role.OBSERVER)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, as its token says.
+class Caller(NamedTuple):
+    """Who calls, as its token says. A tuple, because it travels with every command.
 
     project_id: the project the token is bound to, if any. agent_name: for agents. member_id: for people.
     """

@@ -148,7 +148,7 @@ def require_allowed(agent: Agent, patterns: Sequence[str]) -> None:
         wanted = globs.parse(text)
         if allowed and not globs.covers(allowed, wanted):
             raise errors.ZoneDenied(
-                f"{text} reaches outside the paths that {agent.agent_id} may touch: {', '.join(agent.allowed_paths)}. "
+                f"{text} reaches outside the paths that {agent.agent_id} may touch: {_few(agent.allowed_paths)}. "
                 "Ask for a narrower path inside them, or have a lead widen allowed_paths with register_agent.",
                 facts={"path": text, "allowed_paths": agent.allowed_paths},
                 next=[errors.NextStep("claim_task", {}, "another task may lie inside your paths")],
@@ -161,3 +161,8 @@ def require_allowed(agent: Agent, patterns: Sequence[str]) -> None:
                     facts={"path": text, "denied_by": rule},
                     next=[errors.NextStep("claim_task", {}, "another task may lie inside your paths")],
                 )
+
+
+def _few(texts: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

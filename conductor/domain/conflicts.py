@@ -1,25 +1,33 @@
 """Conflicts seen from outside: who is in whose way, and what a project's strategy says to do about it.
 
 Pure functions over tasks and locks, given as Conductor's own records or as replies of its faces (both have the
-attributes named in the protocols). Nothing is changed here; the observer and people decide.
+attributes named in the protocols). Nothing is changed here; the observer and people decide. Who meets whom is asked of
+the lease index, so that ten thousand locks take a second and not minutes.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+import contextlib
+import graphlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 from conductor.domain import dependencies, globs
+from conductor.domain.lease_index import LeaseIndex
 from conductor.domain.locks import Mode
 from conductor.domain.organizations import ConflictStrategy
 from conductor.domain.tasks import CLOSED, HELD
 
+T = TypeVar("T")
+
 
 class TaskLike(Protocol):
-    """What is read of a task; status as in TaskStatus, files as canonical patterns."""
+    """What is read of a task; status as in TaskStatus, files as canonical patterns.
+
+    Its declared waits are read too where it has them: `blocked_on` of a record, `blocked_by` of a reply.
+    """
 
     @property
     def id(self) -> str: ...
@@ -90,17 +98,20 @@ def detect_conflicts(tasks: Sequence[TaskLike], locks: Sequence[LockLike]) -> li
 
     - locks of two agents that overlap and are not both shared,
     - held tasks of two agents whose files overlap,
-    - a held task whose files another agent has leased,
-    - open tasks whose dependencies form a cycle.
+    - a held task with files that its agent has not leased and another one has,
+    - open tasks whose dependencies and declared waits form a cycle.
 
-    The order is stable; each pair is named once.
+    The order is stable; each pair is named once, and each task of a cycle at least once.
     """
     held = [task for task in tasks if task.status in HELD and task.assigned_to]
     return [*_locks(locks), *_tasks(held), *_tasks_against_locks(held, locks), *_cycles(tasks)]
 
 
 def handle_conflicts(conflicts: Sequence[Conflict], strategy: ConflictStrategy | str) -> list[Handling]:
-    """Say what a project's strategy does about each conflict; a deadlock is broken under every strategy."""
+    """Say what a project's strategy does about each conflict; a deadlock is broken under every strategy.
+
+    Raises ValueError for a text that names no strategy.
+    """
     answer, because = _answer(ConflictStrategy(strategy))
     return [
         Handling(conflict, Answer.BREAK_CYCLE, "nobody in a cycle can go on: drop one of its dependencies")
@@ -126,49 +137,57 @@ def _answer(strategy: ConflictStrategy) -> tuple[Answer, str]:
 
 def _locks(locks: Sequence[LockLike]) -> list[Conflict]:
     found = []
-    for one, other in itertools.combinations(sorted(locks, key=lambda lock: lock.id), 2):
+    ordered = sorted(locks, key=lambda lock: lock.id)
+    for one, other in _pairs(ordered, [lock.paths for lock in ordered]):
         if one.agent_id == other.agent_id or (one.mode == Mode.SHARED and other.mode == Mode.SHARED):
             continue
         paths = _meeting(one.paths, other.paths)
-        if paths:
-            found.append(
-                Conflict(
-                    ConflictKind.OVERLAPPING_LOCKS,
-                    (one.agent_id, other.agent_id),
-                    (one.id, other.id),
-                    paths,
-                    f"{one.agent_id} and {other.agent_id} both lease {', '.join(paths)}",
-                )
+        found.append(
+            Conflict(
+                ConflictKind.OVERLAPPING_LOCKS,
+                (one.agent_id, other.agent_id),
+                (one.id, other.id),
+                paths,
+                f"{one.agent_id} and {other.agent_id} both lease {', '.join(paths)}",
             )
+        )
     return found
 
 
 def _tasks(held: Sequence[TaskLike]) -> list[Conflict]:
     found = []
-    for one, other in itertools.combinations(sorted(held, key=lambda task: task.id), 2):
+    ordered = sorted(held, key=lambda task: task.id)
+    for one, other in _pairs(ordered, [task.files for task in ordered]):
         if one.assigned_to == other.assigned_to:
             continue
         paths = _meeting(one.files, other.files)
-        if paths:
-            found.append(
-                Conflict(
-                    ConflictKind.OVERLAPPING_TASKS,
-                    (str(one.assigned_to), str(other.assigned_to)),
-                    (one.id, other.id),
-                    paths,
-                    f"{one.assigned_to} and {other.assigned_to} hold tasks that both touch {', '.join(paths)}",
-                )
+        found.append(
+            Conflict(
+                ConflictKind.OVERLAPPING_TASKS,
+                (str(one.assigned_to), str(other.assigned_to)),
+                (one.id, other.id),
+                paths,
+                f"{one.assigned_to} and {other.assigned_to} hold tasks that both touch {', '.join(paths)}",
             )
+        )
     return found
 
 
 def _tasks_against_locks(held: Sequence[TaskLike], locks: Sequence[LockLike]) -> list[Conflict]:
     found = []
-    for task, lock in itertools.product(held, locks):
-        if task.assigned_to == lock.agent_id or lock.mode == Mode.SHARED:
-            continue
-        paths = _meeting(task.files, lock.paths)
-        if paths:
+    ordered = sorted(locks, key=lambda lock: lock.id)
+    index = _index([lock.paths for lock in ordered])
+    leased: dict[str, list[globs.Pattern]] = {}
+    for lock in ordered:
+        leased.setdefault(lock.agent_id, []).extend(globs.parse(path) for path in lock.paths)
+    for task in sorted(held, key=lambda task: task.id):
+        own = leased.get(str(task.assigned_to), [])
+        # Where the task's agent has a lease of its own, the two locks are the conflict, and are named as such.
+        bare = [file for file in task.files if not globs.covers(own, globs.parse(file))]
+        for lock in (ordered[place] for place in _touched(index, bare)):
+            if lock.agent_id == task.assigned_to:
+                continue
+            paths = _meeting(bare, lock.paths)
             found.append(
                 Conflict(
                     ConflictKind.TASK_WITHOUT_ITS_LOCK,
@@ -184,22 +203,60 @@ def _tasks_against_locks(held: Sequence[TaskLike], locks: Sequence[LockLike]) ->
 def _cycles(tasks: Sequence[TaskLike]) -> list[Conflict]:
     open_tasks = {task.id: task for task in tasks if task.status not in CLOSED}
     waits: Mapping[str, Sequence[str]] = {
-        key: [other for other in task.dependencies if other in open_tasks] for key, task in open_tasks.items()
+        key: [other for other in _waits(task) if other in open_tasks] for key, task in open_tasks.items()
     }
     found, seen = [], set[str]()
-    for key in sorted(open_tasks):
+    for key in _stuck(waits):
         if key in seen:
             continue
         cycle = dependencies.cycle_through(key, waits[key], lambda task_id: waits[task_id])
         if cycle:
             seen.update(cycle)
-            agents = tuple(dict.fromkeys(str(open_tasks[task_id].assigned_to) for task_id in cycle[:-1]))
+            agents = tuple(dict.fromkeys(agent for one in cycle if (agent := open_tasks[one].assigned_to)))
             found.append(
                 Conflict(
                     ConflictKind.DEADLOCK, agents, tuple(cycle), (), f"tasks wait in a circle: {' -> '.join(cycle)}"
                 )
             )
     return found
+
+
+def _waits(task: TaskLike) -> tuple[str, ...]:
+    declared = getattr(task, "blocked_on", None) or getattr(task, "blocked_by", None) or ()
+    return (*task.dependencies, *declared)
+
+
+def _stuck(waits: Mapping[str, Sequence[str]]) -> list[str]:
+    """List the tasks that are in a cycle or wait for one, in linear time: most graphs have none."""
+    sorter = graphlib.TopologicalSorter(waits)
+    with contextlib.suppress(graphlib.CycleError):
+        sorter.prepare()
+    free = set[str]()
+    while ready := sorter.get_ready():
+        free.update(ready)
+        sorter.done(*ready)
+    return sorted(waits.keys() - free)
+
+
+def _pairs(things: Sequence[T], patterns: Sequence[Sequence[str]]) -> Iterator[tuple[T, T]]:
+    """Give the pairs of things of which some patterns meet, in the order of the things."""
+    index = _index(patterns)
+    for place, one in enumerate(things):
+        for other in _touched(index, patterns[place]):
+            if other > place:
+                yield one, things[other]
+
+
+def _index(patterns: Sequence[Sequence[str]]) -> LeaseIndex[int]:
+    index = LeaseIndex[int]()
+    for place, texts in enumerate(patterns):
+        for text in texts:
+            index.add(place, globs.parse(text))
+    return index
+
+
+def _touched(index: LeaseIndex[int], texts: Sequence[str]) -> list[int]:
+    return sorted({place for text in texts for place in index.overlapping(globs.parse(text))})
 
 
 def _meeting(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ class StaleAttempt(ConductorError):
 class VersionConflict(ConductorError):
     """Somebody changed the object since it was read; read it again and apply the change to that."""
 
-    code, http, exit_code, retryable = "version_conflict", 409, 5, True
+    code, http, exit_code = "version_conflict", 409, 5
 
 
 class DependencyCycle(ConductorError):

@@ -22,7 +22,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Base 32 after Crockford: no letter that reads like another."""
 
 LENGTH = 10
-"""50 bits: a billion ids of one kind in one organisation meet by chance once in a thousand installations."""
+"""50 bits: of two thousand organisations with a million ids of one kind each, one has met a pair and made it anew."""
 
 Entropy = Callable[[int], bytes]
 """Gives that many random bytes; `secrets.token_bytes` in the daemon, seeded in tests."""

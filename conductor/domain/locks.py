@@ -16,6 +16,12 @@ from conductor.domain import errors, globs
 from conductor.domain.deadlines import Deadlines
 from conductor.domain.lease_index import LeaseIndex
 
+MAX_PATHS = 256
+"""Patterns of a lease that is widened: each renewal writes it whole, so what is more goes into a lease beside it."""
+
+SHOWN = 8
+"""Holders in a refusal, and patterns of each: enough to act on, and a bound on what is sent."""
+
 TOKEN_STEP = 2**20
 """Tokens of one second: a restored project that lost its counter still counts above what it gave a second ago."""
 
@@ -41,8 +47,8 @@ class LeaseEnd(StrEnum):
 class Lease:
     """A lock as it is held.
 
-    paths: canonical patterns, sorted. token: the fencing token, growing within the project. ttl_s: how long a
-    renewal lasts. acquired_at: of the first grant.
+    paths: canonical patterns, sorted, each once. token: the fencing token, growing within the project. ttl_s: how long
+    a renewal lasts. acquired_at: of the first grant.
     """
 
     id: str
@@ -64,7 +70,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A request for a lease; paths canonical."""
+    """A request for a lease; paths canonical, sorted, each once."""
 
     agent_id: str
     paths: tuple[str, ...]
@@ -140,20 +146,21 @@ class LockTable:
 
     def conflicts(self, wanted: Wanted, now: datetime) -> list[Lease]:
         """List the live leases of others that conflict with a request, the first to end first."""
-        found: dict[str, Lease] = {}
-        for path in wanted.paths:
-            for key in self._index.overlapping(globs.parse(path)):
-                lease = self._leases[key]
-                shares = lease.mode is Mode.SHARED and wanted.mode is Mode.SHARED
-                if lease.agent_id != wanted.agent_id and not shares and lease.is_live(now):
-                    found[key] = lease
-        return sorted(found.values(), key=lambda lease: (lease.expires_at, lease.id)) if found else []
+        found = [
+            lease
+            for lease in self._touching(wanted.paths, now)
+            if lease.agent_id != wanted.agent_id and Mode.EXCLUSIVE in (lease.mode, wanted.mode)
+        ]
+        return sorted(found, key=lambda lease: (lease.expires_at, lease.id))
 
     def decide_acquire(
         self, wanted: Wanted, project_id: str, now: datetime, make_id: Callable[[], str], *, refuse: bool = True
     ) -> tuple[Lease, Grant]:
         """Decide on a request: the lease as it is to be stored, and what the grant does.
 
+        It is granted exactly when it conflicts with no live lease of another agent. The agent's own lease that it
+        touches is renewed or widened; one that cannot bear it (its mode is for all its paths, and others may share
+        some; or it would pass MAX_PATHS) is left as it is, and a new one made beside it.
         refuse: False in projects whose strategy reports overlaps instead of refusing them.
         Raises LockHeld naming holders, since when and until when.
         """
@@ -162,39 +169,33 @@ class LockTable:
             if blockers:
                 raise held_by(blockers, wanted, now)
         expires_at = now + timedelta(seconds=wanted.ttl_s)
+        token = next_token(self.fencing_token, now)
         own = self._own(wanted, now)
-        if own is None:
-            token = next_token(self.fencing_token, now)
-            lease = Lease(
-                make_id(),
-                project_id,
-                wanted.agent_id,
-                wanted.paths,
-                wanted.mode,
-                token,
-                wanted.ttl_s,
-                now,
-                expires_at,
-                wanted.task_id,
-                wanted.reason,
-            )
-            return lease, Grant.NEW
-        longer = replace(own, ttl_s=wanted.ttl_s, expires_at=max(own.expires_at, expires_at))
-        held = [globs.parse(path) for path in own.paths]
-        stronger = wanted.mode is Mode.EXCLUSIVE and own.mode is Mode.SHARED
-        missing = [path for path in wanted.paths if not globs.covers(held, globs.parse(path))]
-        if not missing and not stronger:
-            return longer, Grant.RENEWED
-        mode = Mode.EXCLUSIVE if Mode.EXCLUSIVE in (own.mode, wanted.mode) else Mode.SHARED
-        widened = replace(
-            longer, paths=tuple(sorted({*own.paths, *missing})), mode=mode, token=next_token(self.fencing_token, now)
+        if own is not None:
+            # A short request must not shorten what later renewals of the whole lease give.
+            longer = replace(own, ttl_s=max(own.ttl_s, wanted.ttl_s), expires_at=max(own.expires_at, expires_at))
+            missing = _missing(own, wanted)
+            mode = Mode.EXCLUSIVE if Mode.EXCLUSIVE in (own.mode, wanted.mode) else Mode.SHARED
+            if not missing and mode is own.mode:
+                return longer, Grant.RENEWED
+            widened = replace(longer, paths=tuple(sorted({*own.paths, *missing})), mode=mode, token=token)
+            whole = replace(wanted, paths=widened.paths, mode=mode)
+            if len(widened.paths) <= MAX_PATHS and not (refuse and self.conflicts(whole, now)):
+                return widened, Grant.WIDENED
+        lease = Lease(
+            make_id(),
+            project_id,
+            wanted.agent_id,
+            wanted.paths,
+            wanted.mode,
+            token,
+            wanted.ttl_s,
+            now,
+            expires_at,
+            wanted.task_id,
+            wanted.reason,
         )
-        if refuse and (widened.paths, mode) != (wanted.paths, wanted.mode):
-            # A higher mode reaches the paths held before, and the new paths must bear the mode of the whole lease.
-            blockers = self.conflicts(replace(wanted, paths=widened.paths, mode=mode), now)
-            if blockers:
-                raise held_by(blockers, wanted, now)
-        return widened, Grant.WIDENED
+        return lease, Grant.NEW
 
     def decide_release(
         self, agent_id: str, paths: Sequence[str], *, force: bool = False
@@ -242,13 +243,23 @@ class LockTable:
         return [self._leases[key] for key in sorted(self._leases)]
 
     def _own(self, wanted: Wanted, now: datetime) -> Lease | None:
-        patterns = [globs.parse(path) for path in wanted.paths]
-        for lease in self.of_agent(wanted.agent_id):
-            if not lease.is_live(now) or wanted.task_id not in (None, lease.task_id):
-                continue
-            if any(globs.overlapping(globs.parse(path), pattern) for path in lease.paths for pattern in patterns):
-                return lease
-        return None
+        """Choose the agent's lease that a request is about: one that bears it as it is, else the oldest it touches.
+
+        A request for a task never touches a lease of another: that one's end would take the paths away.
+        """
+        if wanted.agent_id not in self._by_agent:
+            return None
+        touched = [
+            lease
+            for lease in self._touching(wanted.paths, now)
+            if lease.agent_id == wanted.agent_id and wanted.task_id in (None, lease.task_id)
+        ]
+        touched.sort(key=lambda lease: (lease.task_id != wanted.task_id, lease.acquired_at, lease.id))
+        return next((lease for lease in touched if _bears(lease, wanted)), touched[0] if touched else None)
+
+    def _touching(self, paths: Sequence[str], now: datetime) -> list[Lease]:
+        keys = dict.fromkeys(key for path in paths for key in self._index.overlapping(globs.parse(path)))
+        return [lease for key in keys if (lease := self._leases[key]).is_live(now)]
 
     def _unindex(self, lease: Lease) -> None:
         for path in lease.paths:
@@ -256,18 +267,21 @@ class LockTable:
 
 
 def held_by(blockers: Sequence[Lease], wanted: Wanted, now: datetime) -> errors.LockHeld:
-    """Word the refusal: which path, who holds it, since when, until when, what to do."""
-    first = blockers[0]
+    """Word the refusal: which path, who holds it, since when, until when, what to do.
+
+    blockers: all that conflict, the first to end first. The wait told is until the last of them ends.
+    """
+    first, last = blockers[0], blockers[-1]
     asked = [globs.parse(path) for path in wanted.paths]
     clash = next(
         path for path in first.paths if any(globs.overlapping(globs.parse(path), pattern) for pattern in asked)
     )
-    wait_s = max((first.expires_at - now).total_seconds(), 0.0)
-    more = f" and {len(blockers) - 1} more" if len(blockers) > 1 else ""
+    wait_s = max((last.expires_at - now).total_seconds(), 0.0)
+    more = f", and {len(blockers) - 1} more until {_clock(last.expires_at)}" if len(blockers) > 1 else ""
     return errors.LockHeld(
-        f"{clash} is leased by {first.agent_id} ({first.mode}){more} until {_clock(first.expires_at)}, since "
-        f"{_clock(first.acquired_at)}. It may be released or renewed before then; take a ready task elsewhere with "
-        "claim_task, or ask again later.",
+        f"{clash} is leased by {first.agent_id} ({first.mode}) since {_clock(first.acquired_at)} until "
+        f"{_clock(first.expires_at)}{more}. It may be released or renewed before then; take a ready task elsewhere "
+        "with claim_task, or ask again later.",
         facts={
             "path": clash,
             "holder": first.agent_id,
@@ -277,12 +291,12 @@ def held_by(blockers: Sequence[Lease], wanted: Wanted, now: datetime) -> errors.
                 {
                     "lock_id": lease.id,
                     "agent_id": lease.agent_id,
-                    "paths": list(lease.paths),
+                    "paths": list(lease.paths[:SHOWN]),
                     "mode": lease.mode.value,
                     "task_id": lease.task_id,
                     "expires_at": lease.expires_at.isoformat(),
                 }
-                for lease in blockers[:8]
+                for lease in blockers[:SHOWN]
             ],
         },
         next=[
@@ -296,12 +310,23 @@ def held_by(blockers: Sequence[Lease], wanted: Wanted, now: datetime) -> errors.
 def not_holder(what: str, holders: Sequence[Lease]) -> errors.NotHolder:
     """Word the refusal of a release by somebody who does not hold."""
     names = sorted({lease.agent_id for lease in holders})
-    whose = f"is leased by {', '.join(names)}" if names else "is not leased"
+    whose = f"is leased by {', '.join(names)}, not by you" if names else "is not leased"
     return errors.NotHolder(
-        f"{what} {whose}, not by you. Nothing was released. See your own leases with list_locks.",
+        f"{what} {whose}. Nothing was released. See your own leases with list_locks.",
         facts={"what": what, "holders": names},
         next=[errors.NextStep("list_locks", {}, "see what is leased")],
     )
+
+
+def _bears(lease: Lease, wanted: Wanted) -> bool:
+    """Tell whether a lease gives already what is asked for."""
+    return (lease.mode is Mode.EXCLUSIVE or wanted.mode is Mode.SHARED) and not _missing(lease, wanted)
+
+
+def _missing(lease: Lease, wanted: Wanted) -> list[str]:
+    """List the paths asked for that a lease does not cover."""
+    held = [globs.parse(path) for path in lease.paths]
+    return [path for path in wanted.paths if path not in lease.paths and not globs.covers(held, globs.parse(path))]
 
 
 def _clock(at: datetime) -> str:

@@ -89,6 +89,7 @@ class Token:
 
     role: of a person in the organisation or of an agent in its project; for the other kinds their own.
     member_id: whose it is (usr). agent_name: whose it is (agt). used_at: when it was first shown to us.
+    replaced_by: the token that a rotation made in its stead; it lives on for the overlap.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Token:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     used_at: datetime | None = None
+    replaced_by: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Tell whether the token lets its bearer in at that time."""

@@ -192,11 +192,13 @@ def require_attempt(task: Task, agent_id: str, attempt: int) -> None:
     """
     if task.holder == agent_id and task.attempt == attempt and task.status in HELD:
         return
-    holder = f"is now held by {task.holder} (attempt {task.attempt})" if task.holder else f"is {task.status}"
+    # A completed task still names who completed it, and nobody holds it.
+    holder = task.holder if task.status in HELD else None
+    stands = f"is now held by {holder} (attempt {task.attempt})" if holder else f"is {task.status}"
     raise errors.StaleAttempt(
-        f"Attempt {attempt} of {task.id} by {agent_id} is over: the task {holder}. "
+        f"Attempt {attempt} of {task.id} by {agent_id} is over: the task {stands}. "
         "Stop working on it and leave its files alone; claim a task anew with claim_task.",
-        facts={"task_id": task.id, "attempt": task.attempt, "status": task.status.value, "holder": task.holder},
+        facts={"task_id": task.id, "attempt": task.attempt, "status": task.status.value, "holder": holder},
         next=[errors.NextStep("claim_task", {}, "take the best ready task")],
     )
 
@@ -208,7 +210,8 @@ def require_evidence(task: Task, evidence: Evidence | None) -> None:
     Raises EvidenceMissing listing what is missing.
     """
     shown = evidence or Evidence()
-    present = {*shown.checks}
+    # A check that is called `commit` is no commit.
+    present = {*shown.checks} - {"commit", "files"}
     if shown.commit:
         present.add("commit")
     if shown.files:
@@ -226,7 +229,7 @@ def retry_delay_s(failures: int, jitter: float, *, base_s: float, most_s: float)
     """Compute how long a task rests after its attempts failed: exponential back-off with jitter.
 
     failures: how many have failed, >= 1. jitter: in [0, 1), from the caller's entropy.
-    The delay lies in [half, whole) of min(most_s, base_s * 2 ** (failures - 1)).
+    The delay lies between half and all of min(most_s, base_s * 2 ** (failures - 1)).
     """
     whole = min(most_s, base_s * 2.0 ** min(failures - 1, 32))
     return whole * (0.5 + jitter / 2)

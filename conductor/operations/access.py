@@ -78,7 +78,9 @@ class ApproveAccess(ProjectWrite):
     request_id: Id
     role: AgentRole | None = Field(default=None, description="another role than it asked for")
     expires_in_days: int | None = Field(default=None, ge=1, le=3650)
-    allowed_paths: list[RepoPath] = Field(default=[], max_length=64, description="empty: all paths")
+    allowed_paths: list[RepoPath] | None = Field(
+        default=None, max_length=64, description="empty: all paths; left out: as it was, for a new agent all"
+    )
     deliver: Delivery = Delivery.REQUESTER
 
 

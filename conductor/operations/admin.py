@@ -102,8 +102,8 @@ class CreateToken(Write):
     """Make a token; it is shown once."""
 
     kind: TokenKind
-    project_id: Id | None = None
-    role: Role | None = Field(default=None, description="for a new member or, with agt, the agent's role")
+    project_id: Id | None = Field(default=None, description="binds the token to it; with agt the agent's")
+    role: Role | None = Field(default=None, description="with usr: of the new member; else it goes without saying")
     agent_id: Name | None = Field(default=None, description="with agt: whose")
     member_id: Id | None = Field(
         default=None, description="with usr: whose; without: a new member of that name and role"
@@ -155,7 +155,7 @@ class TokenPage(Reply):
 
 
 class RotateToken(Write):
-    """Replace a token: the former one works on for the overlap. Your own, or any for admins."""
+    """Replace a token; the former works on for the overlap. Repeated, it replaces a new one that was never used."""
 
     token_id: Id | None = Field(default=None, description="without it: your own")
     overlap_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
@@ -212,11 +212,27 @@ LIST_ORGANIZATIONS = Operation(
     "list_organizations", ListOrganizations, OrganizationPage, Keeper.STORE, PEOPLE, ("org", "list")
 )
 ADD_MEMBER = Operation(
-    "add_member", AddMember, Member, Keeper.DIRECTORY, ADMIN_UP, ("member", "add"), ("name",), writes=True
+    "add_member",
+    AddMember,
+    Member,
+    Keeper.DIRECTORY,
+    ADMIN_UP,
+    ("member", "add"),
+    ("name",),
+    writes=True,
+    of_organization=True,
 )
 LIST_MEMBERS = Operation("list_members", ListMembers, MemberPage, Keeper.STORE, PEOPLE, ("member", "list"))
 REMOVE_MEMBER = Operation(
-    "remove_member", RemoveMember, Member, Keeper.DIRECTORY, ADMIN_UP, ("member", "remove"), ("member_id",), writes=True
+    "remove_member",
+    RemoveMember,
+    Member,
+    Keeper.DIRECTORY,
+    ADMIN_UP,
+    ("member", "remove"),
+    ("member_id",),
+    writes=True,
+    of_organization=True,
 )
 CREATE_TOKEN = Operation(
     "create_token",
@@ -228,8 +244,11 @@ CREATE_TOKEN = Operation(
     ("kind",),
     writes=True,
     carries_token=True,
+    of_organization=True,
 )
-LIST_TOKENS = Operation("list_tokens", ListTokens, TokenPage, Keeper.STORE, ADMIN_UP, ("token", "list"))
+LIST_TOKENS = Operation(
+    "list_tokens", ListTokens, TokenPage, Keeper.STORE, ADMIN_UP, ("token", "list"), of_organization=True
+)
 ROTATE_TOKEN = Operation(
     "rotate_token",
     RotateToken,
@@ -250,6 +269,7 @@ REVOKE_TOKEN = Operation(
     ("token", "revoke"),
     ("token_id",),
     writes=True,
+    of_organization=True,
 )
 WHOAMI = Operation("whoami", WhoAmI, Identity, Keeper.STORE, EVERY, ("token", "whoami"))
 

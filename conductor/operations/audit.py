@@ -8,7 +8,7 @@ from pydantic import Field
 from conductor.domain.access import ALL, MEMBER_UP, PEOPLE
 from conductor.domain.events import EventKind
 from conductor.operations.row import Keeper, Listing, Operation, ProjectRequest, ProjectWrite, Reply, Wire
-from conductor.operations.words import Key, Label, Line, Moment
+from conductor.operations.words import Key, Label, Line, Metadatum, Moment, Number
 
 
 class EventSeen(Wire):
@@ -26,7 +26,7 @@ class EventSeen(Wire):
 class ListEvents(ProjectRequest, Listing):
     """Read what happened, in order; without since the newest first."""
 
-    since: int | Moment | None = Field(default=None, description="events after this number, or from this time on")
+    since: Number | Moment | None = Field(default=None, description="events after this number, or from this time on")
     kind: list[EventKind] = Field(default=[], max_length=40)
     subject_id: Key | None = None
 
@@ -47,7 +47,7 @@ class LogAction(ProjectWrite):
 
     action: Line
     resource_id: Key | None = None
-    metadata: dict[Label, str | int | float | bool | None] = Field(default={}, max_length=32)
+    metadata: dict[Label, Metadatum] = Field(default={}, max_length=32)
 
 
 class LoggedAction(Reply):

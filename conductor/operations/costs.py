@@ -94,9 +94,10 @@ class CostRow(CostTotal):
 
 
 class Costs(Reply):
-    """Rows of groups, the dearest first, and their total."""
+    """Rows of groups, the dearest first, at most 1000, and the total of all. has_more: cheaper groups are left out."""
 
     rows: list[CostRow]
+    has_more: bool
     total: CostTotal
     forecast_usd: str | None = None
 
@@ -161,7 +162,6 @@ RECORD_COST = Operation(
     writes=True,
     raises=(errors.IdempotencyMismatch,),
     locate="task_id",
-    wide=frozenset({Role.SERVICE}),
 )
 GET_COSTS = Operation(
     "get_costs", GetCosts, Costs, Keeper.STORE, ALL, ("cost", "show"), locate="task_id", wide=MEMBER_UP

@@ -5,7 +5,7 @@ from pydantic import Field
 from conductor.domain import errors
 from conductor.domain.access import ADMIN_UP, ALL, Role
 from conductor.operations.row import Keeper, Operation, ProjectRequest, ProjectWrite, Reply
-from conductor.operations.words import Label, Line, Note, RepoPath, Text
+from conductor.operations.words import Label, Line, Note, Number, RepoPath, Text
 
 
 class OnboardingConfig(Reply):
@@ -38,7 +38,7 @@ class UpdateOnboardingConfig(ProjectWrite):
     instruction_files: dict[Label, RepoPath] | None = Field(default=None, max_length=32)
     checkpoint_rules: list[Line] | None = Field(default=None, max_length=32)
     remind_every_tasks: int | None = Field(default=None, ge=0, le=1000, description="0: never")
-    version: int = Field(ge=0, description="the version you read; another means somebody was faster")
+    version: Number = Field(description="the version you read; another means somebody was faster")
 
 
 GET_ONBOARDING_CONFIG = Operation(
@@ -52,7 +52,7 @@ UPDATE_ONBOARDING_CONFIG = Operation(
     ADMIN_UP | {Role.LEAD},
     ("onboarding", "update"),
     writes=True,
-    raises=(errors.VersionConflict,),
+    raises=(errors.VersionConflict, errors.PathInvalid),
 )
 
 ROWS = (GET_ONBOARDING_CONFIG, UPDATE_ONBOARDING_CONFIG)

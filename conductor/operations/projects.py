@@ -15,7 +15,7 @@ from conductor.operations.row import (
     Wire,
     Write,
 )
-from conductor.operations.words import Line, RepoPath, Slug
+from conductor.operations.words import Line, ServerPath, Slug
 
 
 class BudgetLeft(Wire):
@@ -69,7 +69,7 @@ class CreateProject(Write):
     name: Line
     slug: Slug | None = Field(default=None, description="made from the name when left out")
     conflict_strategy: ConflictStrategy = ConflictStrategy.LOCK
-    root_path: RepoPath | None = Field(default=None, description="absolute path of the checkout on the server")
+    root_path: ServerPath | None = Field(default=None, description="absolute path of the checkout on the server")
     git_remote: Line | None = None
     settings: ProjectSettings | None = None
 
@@ -80,7 +80,7 @@ class UpdateProject(ProjectWrite):
     name: Line | None = None
     slug: Slug | None = None
     conflict_strategy: ConflictStrategy | None = None
-    root_path: RepoPath | None = None
+    root_path: ServerPath | None = None
     git_remote: Line | None = None
     settings: ProjectSettings | None = None
 
@@ -106,7 +106,15 @@ class ProjectPage(Reply):
 
 
 CREATE_PROJECT = Operation(
-    "create_project", CreateProject, Project, Keeper.DIRECTORY, ADMIN_UP, ("project", "create"), ("name",), writes=True
+    "create_project",
+    CreateProject,
+    Project,
+    Keeper.DIRECTORY,
+    ADMIN_UP,
+    ("project", "create"),
+    ("name",),
+    writes=True,
+    of_organization=True,
 )
 UPDATE_PROJECT = Operation(
     "update_project", UpdateProject, Project, Keeper.PROJECT, ADMIN_UP, ("project", "update"), writes=True

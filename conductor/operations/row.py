@@ -4,7 +4,7 @@ A request's docstring is the MCP description, the CLI help and the REST summary;
 of them. A row adds who may call it, which keeper answers, and how the command line names it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from typing import Generic, TypeVar
 
@@ -101,7 +101,8 @@ class Operation(Generic[RequestT, ReplyT]):
     without an option. locate: the field whose id tells the project when the caller names none.
     carries_token: the reply may hold a token, which is never stored for a replay. founds: makes an organisation, so
     it is carried out in the new one. wide: roles that, without naming a project, act in the whole organisation.
-    asks_budget: the budgets that bound the caller are asked first.
+    asks_budget: the budgets that bound the caller are asked first. of_organization: it concerns more than one
+    project, so that a token bound to a project may not.
     """
 
     name: str
@@ -119,6 +120,14 @@ class Operation(Generic[RequestT, ReplyT]):
     founds: bool = False
     wide: frozenset[Role] = frozenset()
     asks_budget: bool = False
+    of_organization: bool = False
+    takes_project: bool = field(init=False)
+    in_project: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked on every call, so reckoned once: carried out in a project; answered by a keeper of a project.
+        object.__setattr__(self, "takes_project", issubclass(self.request, ProjectRequest | ProjectWrite))
+        object.__setattr__(self, "in_project", self.keeper.in_project)
 
     @property
     def description(self) -> str:
@@ -129,8 +138,3 @@ class Operation(Generic[RequestT, ReplyT]):
     def tool(self) -> str:
         """The operation's name as an MCP tool."""
         return f"conductor_{self.name}"
-
-    @property
-    def takes_project(self) -> bool:
-        """Tell whether the operation is carried out in a project."""
-        return issubclass(self.request, ProjectRequest | ProjectWrite)

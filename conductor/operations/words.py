@@ -4,12 +4,13 @@ Every text a caller can send has a bound here, and none may carry NUL, other con
 what is stored is shown to people, to agents and in terminals.
 """
 
+import re
 import unicodedata
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from conductor.domain import money
 
@@ -51,7 +52,10 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0
 RepoPath = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 """A repository-relative path or glob; `conductor.domain.paths` makes it canonical or refuses it."""
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+ServerPath = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_clean)]
+"""A path on the server, kept as given."""
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_clean)]
 """An id as given; one of a wrong shape names nothing and answers not_found."""
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_clean)]
@@ -59,15 +63,39 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValid
 
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9_=-]+$")]
 
+_PLAIN_AMOUNT = r"^[0-9]{1,10}(\.[0-9]{1,9})?$"
+
+
+def _plainly(amount: object) -> object:
+    # Decimal reads more than people write: exponents, blanks, underscores, other scripts' digits.
+    if isinstance(amount, str) and not re.fullmatch(_PLAIN_AMOUNT, amount):
+        raise ValueError("must be plain US dollars with at most 9 decimals, such as 0.0105")
+    # Strict reading takes only a Decimal from a validator, and JSON has none.
+    return Decimal(str(amount)) if isinstance(amount, str | int | float) and not isinstance(amount, bool) else amount
+
+
 Amount = Annotated[
     Decimal,
     Field(ge=0, le=1_000_000_000, decimal_places=9, allow_inf_nan=False),
-    WithJsonSchema({"type": ["number", "string"]}),
+    BeforeValidator(_plainly),
+    WithJsonSchema({"type": ["number", "string"], "minimum": 0, "maximum": 1_000_000_000, "pattern": _PLAIN_AMOUNT}),
 ]
 """US dollars: a number or a decimal string, at most 9 decimals."""
 
-Tokens = Annotated[int, Field(ge=0, le=10_000_000_000)]
+Tokens = Annotated[int, Field(ge=0, le=money.MAX_TOKENS)]
 """A count of tokens."""
+
+Number = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""A number that grows, such as an event's or a version; every JSON reader keeps it exactly."""
+
+Metadatum = (
+    Note
+    | Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1)]
+    | Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+    | bool
+    | None
+)
+"""A value of somebody's own metadata."""
 
 
 def _within(at: datetime) -> datetime:

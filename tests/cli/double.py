@@ -124,7 +124,7 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
 
         def _send(self, said: Answered) -> None:
             content = said.body if isinstance(said.body, str) else json.dumps(said.body)
-            self.send_response(said.status)
+            self.send_response_only(said.status)
             for name, value in {"Content-Length": str(len(content.encode())), **said.headers}.items():
                 self.send_header(name, value)
             self.end_headers()

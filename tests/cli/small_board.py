@@ -3,12 +3,13 @@
 from typing import Any
 
 from conductor.domain import errors
-from conductor.operations.agents import Agent
-from conductor.operations.audit import EventSeen
-from conductor.operations.costs import CostRow, CostTotal, RecordedCost
-from conductor.operations.locks import Lock
+from conductor.operations.admin import Identity, RevokedToken, TokenPage, TokenSeen
+from conductor.operations.agents import Agent, RegisteredAgent
+from conductor.operations.audit import EventPage, EventSeen
+from conductor.operations.costs import CostRow, Costs, CostTotal, RecordedCost
+from conductor.operations.locks import Lock, LockGrant
 from conductor.operations.projects import Project
-from conductor.operations.tasks import Task, TaskContext
+from conductor.operations.tasks import ClaimedTask, CompletedTask, Task, TaskPage
 from tests.cli import samples
 from tests.cli.double import Asked, Double
 
@@ -29,13 +30,14 @@ class SmallBoard:
         double.always = {
             name: getattr(self, name)
             for name in (
-                "whoami", "create_project", "register_agent", "create_task", "claim_task", "acquire_lock", "record_cost",
-                "complete_task", "update_task", "get_costs", "list_events", "list_tasks", "list_tokens", "revoke_token",
+                "whoami", "create_project", "register_agent", "create_task", "claim_task", "acquire_lock",
+                "record_cost", "complete_task", "update_task", "get_costs", "list_events", "list_tasks",
+                "list_tokens", "revoke_token",
             )
         }  # fmt: skip
 
     def whoami(self, asked: Asked) -> Any:
-        return {"kind": "usr", "organization_id": "org_1", "role": self.role}
+        return samples.reply(Identity, kind="usr", organization_id="org_1", role=self.role)
 
     def create_project(self, asked: Asked) -> Any:
         return samples.reply(Project, id=PROJECT, name=asked.body["name"], slug=asked.body["name"])
@@ -43,7 +45,8 @@ class SmallBoard:
     def register_agent(self, asked: Asked) -> Any:
         name = asked.body["agent_id"]
         self.names[f"Bearer cdr_agt_{name}"] = name
-        return {"agent": samples.reply(Agent, agent_id=name, role="contributor"), "token": f"cdr_agt_{name}"}
+        agent = samples.reply(Agent, agent_id=name, role="contributor")
+        return samples.reply(RegisteredAgent, agent=agent, token=f"cdr_agt_{name}")
 
     def create_task(self, asked: Asked) -> Any:
         given = {key: value for key, value in asked.body.items() if key in Task.model_fields}
@@ -63,17 +66,11 @@ class SmallBoard:
         locks = [self._lease(name, path, task["id"]) for path in task["files"]]
         task.update(status="claimed", assigned_to=name, attempt=1)
         self._note(name, "task.claimed", task["id"])
-        return {
-            "task": task,
-            "attempt": 1,
-            "lease_expires_at": "2026-11-24T08:35:00Z",
-            "locks": locks,
-            "context": samples.reply(TaskContext),
-        }
+        return samples.reply(ClaimedTask, task=task, attempt=1, locks=locks)
 
     def acquire_lock(self, asked: Asked) -> Any:
         name = self.names[asked.authorization or ""]
-        return {"status": "granted", "lock": self._lease(name, asked.body["paths"][0], None), "lost_after_s": 900}
+        return samples.reply(LockGrant, lock=self._lease(name, asked.body["paths"][0], None))
 
     def record_cost(self, asked: Asked) -> Any:
         self.costs.append(self.names[asked.authorization or ""])
@@ -85,7 +82,7 @@ class SmallBoard:
         self.leases = {path: holder for path, holder in self.leases.items() if path not in task["files"]}
         self._note(task["assigned_to"], "task.completed", task["id"])
         freed = [other["id"] for other in self.tasks.values() if task["id"] in other["dependencies"]]
-        return {"task": task, "unblocked": freed, "released": ["lck_1"]}
+        return samples.reply(CompletedTask, task=task, unblocked=freed, released=["lck_1"])
 
     def update_task(self, asked: Asked) -> Any:
         self.tasks[asked.body["task_id"]]["status"] = asked.body["status"]
@@ -96,22 +93,23 @@ class SmallBoard:
             samples.reply(CostRow, agent=name, cost_usd="0.05", events=self.costs.count(name))
             for name in ("ada", "bob")
         ]
-        return {"rows": rows, "total": samples.reply(CostTotal, cost_usd="0.15", events=len(self.costs))}
+        total = samples.reply(CostTotal, cost_usd="0.15", events=len(self.costs))
+        return samples.reply(Costs, rows=rows, total=total)
 
     def list_events(self, asked: Asked) -> Any:
-        return {"items": list(reversed(self.trail))}
+        return samples.reply(EventPage, items=list(reversed(self.trail)))
 
     def list_tasks(self, asked: Asked) -> Any:
-        return {"items": list(self.tasks.values())}
+        return samples.reply(TaskPage, items=list(self.tasks.values()))
 
     def list_tokens(self, asked: Asked) -> Any:
-        about = {"kind": "agt", "role": "contributor", "created_at": "2026-11-24T08:20:11Z"}
-        ours = [{"id": f"tok_{name}", "project_id": PROJECT, "agent_id": name, **about} for name in self.names.values()]
-        return {"items": [{"id": "tok_other", "project_id": "prj_0000000002", **about}, *ours]}
+        ours = [samples.reply(TokenSeen, id=f"tok_{name}", project_id=PROJECT) for name in self.names.values()]
+        other = samples.reply(TokenSeen, id="tok_other", project_id="prj_0000000002")
+        return samples.reply(TokenPage, items=[other, *ours])
 
     def revoke_token(self, asked: Asked) -> Any:
         self.ended.append(asked.body["token_id"])
-        return {"revoked": True}
+        return samples.reply(RevokedToken)
 
     def _lease(self, name: str, path: str, task_id: str | None) -> dict[str, Any]:
         holder = self.leases.setdefault(path, name)

@@ -7,7 +7,8 @@ import pytest
 
 from conductor.domain import errors
 from conductor.home import Home, RunningDaemon
-from conductor.operations.projects import Project
+from conductor.operations.agents import Agent, RegisteredAgent
+from conductor.operations.projects import Project, ProjectPage
 from tests.cli import samples
 from tests.cli.conftest import OWNER, Run
 from tests.cli.double import Double
@@ -22,7 +23,7 @@ def owner(monkeypatch: pytest.MonkeyPatch, environ: None) -> None:
 
 def there_are(double: Double, **projects: str) -> None:
     items = [samples.reply(Project, id=key, slug=slug) for slug, key in projects.items()]
-    double.always["list_projects"] = lambda _: {"items": items}
+    double.always["list_projects"] = lambda _: samples.reply(ProjectPage, items=items)
 
 
 @pytest.mark.usefixtures("owner")
@@ -95,12 +96,17 @@ def test_a_task_named_by_its_id_needs_no_project(double: Double, run: Run) -> No
 
 
 @pytest.mark.usefixtures("owner")
-def test_a_question_about_the_whole_organisation_names_no_project(double: Double, run: Run) -> None:
+def test_a_question_about_the_whole_organisation_names_no_project(
+    double: Double, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there_are(double, default=OURS)
+    run("cost", "show")
+    monkeypatch.setenv("CONDUCTOR_PROJECT", "default")
 
+    run("cost", "show")
     run("cost", "show", "--all-projects")
 
-    assert double.bodies("get_costs") == [{}]
+    assert double.bodies("get_costs") == [{}, {"project_id": OURS}, {}]
 
 
 @pytest.mark.usefixtures("owner")
@@ -108,8 +114,7 @@ def test_a_token_is_made_for_a_project_only_when_one_is_named(double: Double, ru
     there_are(double, default=OURS)
 
     run("token", "create", "svc")
-    ran = run("token", "create", "svc", "--project", "default")
-    print(ran)
+    run("token", "create", "svc", "--project", "default")
 
     assert double.bodies("create_token") == [{"kind": "svc"}, {"kind": "svc", "project_id": OURS}]
 
@@ -150,7 +155,37 @@ def test_no_daemon_is_a_sentence_and_exit_code_8(run: Run, monkeypatch: pytest.M
 
     assert unknown.code == refused.code == 8
     assert "start one with `conductor up`" in unknown.err
-    assert json.loads(refused.out)["message"] == "No daemon answers at http://127.0.0.1:1: start one with `conductor up`."
+    assert (
+        json.loads(refused.out)["message"] == "No daemon answers at http://127.0.0.1:1: start one with `conductor up`."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("token", "cdr_agt_x\n"), ("agent.agent_id", "ada\n"), ("agent.capabilities", "[]\n"), ("agent.model", "\n")],
+)
+def test_one_field_of_a_reply_is_printed_alone(name: str, printed: str, double: Double, run: Run) -> None:
+    double.script(
+        "register_agent", samples.reply(RegisteredAgent, agent=samples.reply(Agent, agent_id="ada"), token="cdr_agt_x")
+    )
+
+    ran = run("agent", "register", "ada", "Ada", "--field", name)
+
+    assert (ran.code, ran.out) == (0, printed)
+
+
+def test_one_item_of_a_list_is_reached_by_its_place(double: Double, run: Run) -> None:
+    double.script("list_projects", samples.reply(ProjectPage, items=[samples.reply(Project, id=OURS)]))
+
+    assert run("project", "list", "--field", "items.0.id").out == f"{OURS}\n"
+
+
+def test_a_field_that_no_reply_has_is_refused_before_anything_is_done(double: Double, run: Run) -> None:
+    ran = run("agent", "register", "ada", "Ada", "--field", "tokn")
+
+    assert ran.code == 2
+    assert "it has: agent, token." in ran.err
+    assert double.asked == []
 
 
 def test_no_token_is_exit_code_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from conductor.domain.tasks import TaskStatus
 from conductor.operations.catalogue import CATALOGUE
 from conductor.operations.costs import Costs
 from conductor.operations.locks import ACQUIRE_LOCK, AcquireLock, LockGrant
-from conductor.operations.projects import Project
+from conductor.operations.projects import Project, ProjectPage
 from conductor.operations.tasks import Evidence
 from tests.cli import samples
 from tests.cli.conftest import TOKEN
@@ -66,7 +66,7 @@ def test_enums_times_amounts_and_nested_models_go_as_json(call: Call, double: Do
     call("complete_task", task_id="tsk_1", attempt=1, result="", evidence=Evidence(commit="abcdef1"))
 
     (task,), (listing,), (done,) = (double.bodies(name) for name in ("create_task", "list_tasks", "complete_task"))
-    assert (task["due_at"], Decimal(task["estimated_cost_usd"])) == ("2026-11-24T08:20:00Z", Decimal("0.000000001"))
+    assert (task["due_at"], task["estimated_cost_usd"]) == ("2026-11-24T08:20:00Z", "0.000000001")
     assert listing["status"] == ["pending", "blocked"]
     assert done["evidence"]["commit"] == "abcdef1"
 
@@ -219,7 +219,11 @@ def test_what_a_newer_daemon_adds_is_passed_over(call: Call, double: Double) -> 
 def test_a_project_may_be_named_by_its_slug_once_for_all_calls(double: Double) -> None:
     ours = samples.reply(Project, id="prj_0000000001", slug="ours")
     theirs = samples.reply(Project, id="prj_0000000002", slug="theirs")
-    double.script("list_projects", {"items": [theirs], "next_cursor": "more"}, {"items": [ours]})
+    pages = [
+        samples.reply(ProjectPage, items=[theirs], next_cursor="more"),
+        samples.reply(ProjectPage, items=[ours]),
+    ]
+    double.script("list_projects", *pages)
 
     with Client(double.url, TOKEN, project="ours") as client:
         client.list_tasks()
@@ -237,7 +241,7 @@ def test_a_project_may_be_named_by_its_slug_once_for_all_calls(double: Double) -
 
 
 def test_an_unknown_slug_is_answered_with_those_there_are(call: Call, double: Double) -> None:
-    double.script("list_projects", {"items": [samples.reply(Project, slug="theirs")]})
+    double.script("list_projects", samples.reply(ProjectPage, items=[samples.reply(Project, slug="theirs")]))
 
     with pytest.raises(errors.NotFound, match="theirs"):
         call("list_tasks", project="ours")

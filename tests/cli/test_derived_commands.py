@@ -88,7 +88,7 @@ def test_every_command_has_help_that_names_each_field(row: Operation[Any, Any], 
     assert ran.code == 0
     for argument in arguments.of(row):
         assert (argument.name.upper() if argument.is_positional else argument.option) in ran.out
-    for option in ("--json", "--url", "--home", "--organization"):
+    for option in ("--json", "--field", "--url", "--home", "--organization"):
         assert option in ran.out
 
 
@@ -172,6 +172,10 @@ def test_the_exit_code_is_the_errors_own(kind: type[errors.ConductorError], doub
         "event log x --metadata nonsense",
         "task create ''",
         "quota set agent much",
+        "task create 'a\x01b'",
+        "task create '\udcff'",
+        "event log x --metadata a=1e999 --metadata =1",
+        "task claim '" + "x" * 65 + "'",
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_asked(line: str, double: Double, run: Run) -> None:
@@ -218,7 +222,7 @@ def test_the_words_after_two_dashes_are_no_options(double: Double, run: Run) -> 
 def test_a_field_named_like_an_option_of_the_connection_wins() -> None:
     taken = {argument.option for row in ROWS for argument in arguments.of(row)}
 
-    assert taken.isdisjoint({"--json", "--project", "--organization"})
+    assert taken.isdisjoint({"--json", "--field", "--project", "--organization"})
 
 
 def test_every_option_of_a_command_has_its_own_name() -> None:

@@ -62,9 +62,13 @@ def test_a_help_page_takes_less_than_a_second_of_processor() -> None:
 
 
 def test_importing_conductor_imports_nothing_else() -> None:
-    lines = "import sys, conductor; print(sum(name.startswith('conductor.') for name in sys.modules), conductor.__all__)"
+    lines = (
+        "import sys, conductor; print(sum(name.startswith('conductor.') for name in sys.modules), conductor.__all__)"
+    )
 
-    said = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", lines], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    ).stdout
 
     assert said.strip() == "0 ['detect_conflicts', 'handle_conflicts']"
 

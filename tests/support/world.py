@@ -112,13 +112,18 @@ class World:
         """Make fleet and dispatcher over the handles, as a daemon does at its start."""
         self.fleet = Fleet(self.handles, self.settings.batch, self.settings.leases, self.settings.limits)
         self.dispatcher = Dispatcher(
-            self.store, self.fleet, self.settings.leases,
-            lambda name, code, _: self.outcomes.append((name, code)), read_threads=2,
+            self.store,
+            self.fleet,
+            self.settings.leases,
+            lambda name, code, *_: self.outcomes.append((name, code)),
+            read_threads=2,
         )
 
     def found(self, slug: str, *projects: str) -> tuple[Organization, Project, Member]:
         """Make an organisation with an owner and projects; returns the first project."""
-        organization_id = f"org_{slug:0<10}"[:14].replace("-", "0").replace("i", "1").replace("l", "1").replace("o", "0")
+        organization_id = (
+            f"org_{slug:0<10}"[:14].replace("-", "0").replace("i", "1").replace("l", "1").replace("o", "0")
+        )
         organization_id = "org_" + organization_id[4:].replace("u", "v")
         with self.store.transaction(organization_id) as transaction:
             tx = transaction.unit(organization_id)
@@ -131,16 +136,23 @@ class World:
         """Call an operation and give its answer as it is."""
         return await self.dispatcher.call(CATALOGUE[name], json.dumps(arguments).encode(), caller)
 
-    def person(self, role: Role = Role.OWNER, organization: Organization | None = None, member: str | None = None) -> Who:
+    def person(
+        self, role: Role = Role.OWNER, organization: Organization | None = None, member: str | None = None
+    ) -> Who:
         """Give a person of the organisation."""
         home = organization or self.organization
         caller = Caller(
-            TokenKind.USER, role, home.id, f"tok_person{next(self._numbers):04d}",
+            TokenKind.USER,
+            role,
+            home.id,
+            f"tok_person{next(self._numbers):04d}",
             member_id=member or self.owner_member.id,
         )
         return Who(self, caller)
 
-    async def agent(self, name: str, role: Role = Role.CONTRIBUTOR, project: Project | None = None, **particulars: Any) -> Who:
+    async def agent(
+        self, name: str, role: Role = Role.CONTRIBUTOR, project: Project | None = None, **particulars: Any
+    ) -> Who:
         """Register an agent and give it."""
         place = project or self.project
         made = await self.person().register_agent(

@@ -18,14 +18,14 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "installation",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("alive_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_installation"),
     )
     op.create_table(
         "epochs",
-        sa.Column("bucket", sa.Integer(), nullable=False),
+        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("claimed_by", sa.Text(), nullable=False),
         sa.Column("claimed_at", sa.BigInteger(), nullable=False),
@@ -94,6 +94,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.Column("replaced_by", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["organization_id", "member_id"],
             ["members.organization_id", "members.id"],

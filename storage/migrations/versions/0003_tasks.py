@@ -80,6 +80,13 @@ def upgrade() -> None:
         "tasks",
         ["organization_id", "project_id", "status", "created_at", "id"],
     )
+    op.create_index(
+        "ix_tasks_parent",
+        "tasks",
+        ["organization_id", "project_id", "parent_id"],
+        sqlite_where=sa.text("parent_id IS NOT NULL"),
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
+    )
     op.create_table(
         "task_dependencies",
         sa.Column("organization_id", sa.Text(), nullable=False),

@@ -1,0 +1,42 @@
+"""Daemons as processes, on each database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import DaemonProcess
+from tests.support.postgres import Urls
+
+MakeDaemon = Callable[..., DaemonProcess]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A running daemon, once on each database."""
+    url = None
+    if request.param == "postgresql":
+        database: Urls = request.getfixturevalue("postgres_database")
+        url = database.single
+    process = DaemonProcess(tmp_path / "home", database_url=url)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def make_daemon(tmp_path: Path) -> Iterator[MakeDaemon]:
+    """Makes daemons that are not started yet and are ended after the test."""
+    made: list[DaemonProcess] = []
+
+    def make(name: str = "home", **arguments: object) -> DaemonProcess:
+        made.append(DaemonProcess(tmp_path / name, **arguments))  # type: ignore[arg-type]  # passed through
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.close()

@@ -1,0 +1,335 @@
+"""The state machine move by move, who may end an attempt, and the order in which ready tasks are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conductor.domain import errors, tasks
+from conductor.domain.tasks import (
+    CLOSED,
+    HELD,
+    MOVES,
+    Evidence,
+    Move,
+    Obstacle,
+    Priority,
+    Seeker,
+    Task,
+    TaskStatus,
+)
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HOUR_S = 3600.0
+MANY = settings(max_examples=100, deadline=None)
+
+PENDING, CLAIMED, IN_PROGRESS, BLOCKED = (
+    TaskStatus.PENDING,
+    TaskStatus.CLAIMED,
+    TaskStatus.IN_PROGRESS,
+    TaskStatus.BLOCKED,
+)
+COMPLETED, FAILED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED
+
+HELD_MOVES = {
+    Move.START: IN_PROGRESS,
+    Move.BLOCK: BLOCKED,
+    Move.COMPLETE: COMPLETED,
+    Move.RELEASE: PENDING,
+    Move.FAIL: PENDING,
+    Move.LOSE: PENDING,
+    Move.GIVE_UP: FAILED,
+    Move.CANCEL: CANCELLED,
+}
+LEADS_TO: dict[TaskStatus, dict[Move, TaskStatus]] = {
+    PENDING: {Move.CLAIM: CLAIMED, Move.CANCEL: CANCELLED},
+    CLAIMED: HELD_MOVES,
+    IN_PROGRESS: HELD_MOVES,
+    BLOCKED: HELD_MOVES,
+    COMPLETED: {Move.REOPEN: PENDING},
+    FAILED: {Move.REOPEN: PENDING},
+    CANCELLED: {Move.REOPEN: PENDING},
+}
+"""OPERATIONS.md, "Tasks", written out."""
+
+PAIRS = [(status, move) for status in TaskStatus for move in Move]
+
+
+def task(**particulars: Any) -> Task:
+    plain = Task(
+        id="tsk_7f3kq2m9xd",
+        project_id="prj_a",
+        title="Do it",
+        description=None,
+        status=PENDING,
+        priority=Priority.MEDIUM,
+        dependencies=(),
+        files=(),
+        tags=(),
+        requires=(),
+        max_attempts=3,
+        created_by="member:mbr_a",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    return replace(plain, **particulars)
+
+
+def best(ready: Sequence[Task], seeker: Seeker, now: datetime, aging_s: float = HOUR_S) -> Task:
+    return min(ready, key=lambda one: tasks.order(one, seeker, now, aging_s=aging_s))
+
+
+ADA = Seeker("ada", ("python", "sql"))
+
+ready_tasks = st.builds(
+    lambda number, priority, age_s, kept, requires: task(
+        id=f"tsk_{number}",
+        priority=priority,
+        created_at=NOW - timedelta(seconds=age_s),
+        reserved_for="ada" if kept else None,
+        requires=tuple(requires),
+    ),
+    st.integers(0, 99),
+    st.sampled_from(Priority),
+    st.integers(-60, 20_000),
+    st.booleans(),
+    st.sets(st.sampled_from(["python", "sql"])),
+)
+
+
+@pytest.mark.parametrize(("status", "move"), PAIRS, ids=[f"{status}-{move}" for status, move in PAIRS])
+def test_a_move_leads_where_the_table_says_or_is_refused(status: TaskStatus, move: Move) -> None:
+    target = LEADS_TO[status].get(move)
+
+    if target is not None:
+        assert tasks.moved(task(status=status), move) is target
+        return
+    with pytest.raises(errors.IllegalMove) as refusal:
+        tasks.moved(task(status=status), move)
+
+    assert refusal.value.facts == {
+        "task_id": "tsk_7f3kq2m9xd",
+        "status": status.value,
+        "move": move.value,
+        "allowed": sorted(allowed.value for allowed in LEADS_TO[status]),
+    }
+
+
+@given(st.lists(st.sampled_from(Move), max_size=30))
+@MANY
+def test_a_task_that_is_moved_at_random_is_always_in_exactly_one_known_state(moves: list[Move]) -> None:
+    walking = task()
+    for move in moves:
+        try:
+            walking = replace(walking, status=tasks.moved(walking, move))
+        except errors.IllegalMove as refusal:
+            allowed = refusal.facts["allowed"]
+            assert isinstance(allowed, list)
+            assert move.value not in allowed
+            continue
+
+        assert walking.status is LEADS_TO[walking.status].get(move, walking.status)
+        assert sum([walking.status is PENDING, walking.status in HELD, walking.status in CLOSED]) == 1
+
+
+def test_only_a_claim_makes_a_task_held_and_only_reopening_opens_a_closed_one() -> None:
+    into_held = {move for (source, move), target in MOVES.items() if source not in HELD and target in HELD}
+    out_of_closed = {move for (source, move), target in MOVES.items() if source in CLOSED and target not in CLOSED}
+
+    assert into_held == {Move.CLAIM}
+    assert out_of_closed == {Move.REOPEN}
+
+
+def test_every_state_can_be_reached_and_left() -> None:
+    assert set(MOVES.values()) == set(TaskStatus)
+    assert {source for source, _ in MOVES} == set(TaskStatus)
+
+
+@pytest.mark.parametrize("status", sorted(HELD))
+def test_the_holder_of_the_present_attempt_may_end_it(status: TaskStatus) -> None:
+    tasks.require_attempt(task(status=status, holder="ada", attempt=2), "ada", 2)
+
+
+@pytest.mark.parametrize(
+    ("particulars", "agent_id", "attempt", "told"),
+    [
+        ({"status": CLAIMED, "holder": "ada", "attempt": 2}, "ada", 1, "is now held by ada (attempt 2)"),
+        ({"status": IN_PROGRESS, "holder": "bob", "attempt": 2}, "ada", 1, "is now held by bob (attempt 2)"),
+        ({"status": IN_PROGRESS, "holder": "bob", "attempt": 1}, "ada", 1, "is now held by bob (attempt 1)"),
+        ({"status": PENDING, "attempt": 1}, "ada", 1, "is pending"),
+        ({"status": COMPLETED, "holder": "ada", "attempt": 1}, "ada", 1, "is completed"),
+        ({"status": FAILED, "attempt": 3}, "ada", 3, "is failed"),
+        ({"status": CANCELLED, "attempt": 1}, "ada", 1, "is cancelled"),
+        ({"status": PENDING, "attempt": 0}, "ada", 0, "is pending"),
+    ],
+)
+def test_a_stale_attempt_is_refused_and_told_how_the_task_stands(
+    particulars: dict[str, Any], agent_id: str, attempt: int, told: str
+) -> None:
+    with pytest.raises(errors.StaleAttempt) as refusal:
+        tasks.require_attempt(task(**particulars), agent_id, attempt)
+
+    assert f"the task {told}. Stop working on it" in refusal.value.message
+    assert refusal.value.facts["holder"] == (particulars["holder"] if particulars["status"] in HELD else None)
+
+
+@pytest.mark.parametrize(
+    ("required", "shown", "missing"),
+    [
+        ((), None, ["commit"]),
+        ((), Evidence(commit="abc1234"), []),
+        ((), Evidence(files=("a.py",), checks=("tests",)), ["commit"]),
+        (("files",), Evidence(files=("a.py",)), []),
+        (("files", "tests"), Evidence(commit="abc1234", checks=("tests",)), ["files"]),
+        (("tests", "lint"), Evidence(checks=("lint",)), ["tests"]),
+        (("commit", "files"), Evidence(checks=("commit", "files")), ["commit", "files"]),
+        (("tests",), Evidence(commit="abc1234", files=("tests",)), ["tests"]),
+    ],
+)
+def test_evidence_that_the_task_names_must_be_shown_and_nothing_else_stands_for_it(
+    required: tuple[str, ...], shown: Evidence | None, missing: list[str]
+) -> None:
+    asked = task(evidence_required=required)
+
+    if not missing:
+        tasks.require_evidence(asked, shown)
+        return
+    with pytest.raises(errors.EvidenceMissing) as refusal:
+        tasks.require_evidence(asked, shown)
+
+    assert refusal.value.facts["missing"] == missing
+
+
+@given(st.integers(1, 33), st.floats(0, 1, exclude_max=True), st.floats(0, 1e5), st.floats(0, 1e6))
+@MANY
+def test_a_failed_task_rests_between_half_and_all_of_the_doubled_time(
+    failures: int, jitter: float, base_s: float, more_s: float
+) -> None:
+    whole = min(base_s + more_s, base_s * 2.0 ** (failures - 1))
+
+    delay_s = tasks.retry_delay_s(failures, jitter, base_s=base_s, most_s=base_s + more_s)
+
+    assert whole / 2 <= delay_s <= whole
+
+
+def test_ever_so_many_failures_make_a_finite_rest() -> None:
+    assert tasks.retry_delay_s(100_000, 0.0, base_s=5, most_s=600) == 300
+
+
+def test_rests_double_up_to_the_most() -> None:
+    delays = [tasks.retry_delay_s(failures, 0.0, base_s=5, most_s=600) for failures in range(1, 12)]
+
+    assert delays == [2.5, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300]
+
+
+def test_jitter_spreads_tasks_that_failed_together() -> None:
+    delays = [tasks.retry_delay_s(1, jitter / 10, base_s=10, most_s=600) for jitter in range(10)]
+
+    assert delays == sorted(set(delays))
+    assert (delays[0], delays[-1]) == (5.0, 9.5)
+
+
+@pytest.mark.parametrize(
+    ("particulars", "waits", "expected"),
+    [
+        ({}, [], None),
+        ({"requires": ("sql",)}, [], None),
+        ({"reserved_for": "ada"}, [], None),
+        ({"retry_at": NOW}, [], None),
+        ({"retry_at": NOW + timedelta(seconds=1)}, [], Obstacle.RETRY_LATER),
+        ({"reserved_for": "bob"}, [], Obstacle.ASSIGNED_ELSEWHERE),
+        ({"requires": ("sql", "rust")}, [], Obstacle.MISSING_CAPABILITY),
+        ({"requires": ("rust",), "reserved_for": "bob"}, ["tsk_b"], Obstacle.DEPENDENCIES),
+    ],
+)
+def test_an_obstacle_is_named(particulars: dict[str, Any], waits: list[str], expected: Obstacle | None) -> None:
+    assert tasks.obstacle(task(**particulars), ADA, NOW, waits) is expected
+
+
+def test_a_task_waits_for_all_that_is_not_completed_and_names_each_once() -> None:
+    stands = {"a": COMPLETED, "b": FAILED, "c": PENDING, "d": CANCELLED, "e": COMPLETED, "f": CLAIMED}
+    waiting = task(dependencies=("a", "b", "c", "gone"), blocked_on=("c", "d", "e", "f"))
+
+    assert tasks.unfinished(waiting, stands.get) == ["b", "c", "gone", "d", "f"]
+
+
+def test_who_a_task_is_kept_for_is_shown_until_somebody_holds_it() -> None:
+    assert task().assigned_to is None
+    assert task(reserved_for="ada").assigned_to == "ada"
+    assert task(reserved_for="ada", holder="bob").assigned_to == "bob"
+
+
+@given(st.lists(ready_tasks, max_size=8, unique_by=lambda one: one.id), st.randoms(use_true_random=False))
+@MANY
+def test_the_order_is_total_and_does_not_depend_on_where_it_starts(ready: list[Task], random: Any) -> None:
+    shuffled = list(ready)
+    random.shuffle(shuffled)
+
+    keys = [tasks.order(one, ADA, NOW, aging_s=HOUR_S) for one in ready]
+
+    assert len(set(keys)) == len(keys)
+    assert sorted(ready, key=lambda one: tasks.order(one, ADA, NOW, aging_s=HOUR_S)) == sorted(
+        shuffled, key=lambda one: tasks.order(one, ADA, NOW, aging_s=HOUR_S)
+    )
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ({"priority": Priority.HIGH}, {"priority": Priority.MEDIUM, "reserved_for": "ada", "requires": ("sql",)}),
+        ({"reserved_for": "ada"}, {"requires": ("python", "sql")}),
+        ({"requires": ("python", "sql")}, {"requires": ("python",)}),
+        ({"requires": ("python",)}, {"created_at": NOW - timedelta(minutes=50)}),
+        ({"created_at": NOW - timedelta(seconds=2)}, {"created_at": NOW - timedelta(seconds=1)}),
+        ({"id": "tsk_a"}, {"id": "tsk_b"}),
+    ],
+    ids=["priority", "kept for this agent", "closest match", "match before age", "age", "id"],
+)
+def test_the_finer_criterion_decides_where_the_coarser_are_equal(better: dict[str, Any], worse: dict[str, Any]) -> None:
+    one, other = task(**better), task(**worse)
+
+    assert best([other, one], ADA, NOW) is one
+
+
+@pytest.mark.parametrize(("hours", "wins"), [(0, False), (1, False), (2, False), (3, True), (4, True), (5, True)])
+def test_waiting_lifts_the_lowest_to_the_top_in_three_steps_and_past_it_in_four(hours: int, wins: bool) -> None:
+    waiting = task(id="tsk_z", priority=Priority.LOW, created_at=NOW - timedelta(hours=hours))
+    fresh = task(id="tsk_a", priority=Priority.CRITICAL, created_at=NOW)
+
+    assert (best([fresh, waiting], ADA, NOW) is waiting) is wins
+
+
+@given(ready_tasks, ready_tasks, st.floats(4, 100), st.floats(0, 1e6), st.sampled_from([60.0, HOUR_S, 1e5]))
+@MANY
+def test_nothing_made_four_steps_later_ever_goes_before_a_waiting_task(
+    waiting: Task, later: Task, steps: float, passed_s: float, aging_s: float
+) -> None:
+    waiting = replace(waiting, created_at=NOW)
+    later = replace(later, id="later", created_at=NOW + timedelta(seconds=steps * aging_s))
+    now = later.created_at + timedelta(seconds=passed_s)
+
+    assert best([later, waiting], ADA, now, aging_s) is waiting
+
+
+def test_the_lowest_task_is_taken_although_more_critical_ones_come_than_are_done() -> None:
+    lowest = task(id="tsk_lowest", priority=Priority.LOW)
+    ready, taken_before = [lowest], list[Task]()
+
+    # Two critical tasks every ten minutes come, and one is taken: the queue only grows.
+    for step in range(200):
+        now = NOW + timedelta(minutes=10 * step)
+        ready += [task(id=f"tsk_{step}.{n}", priority=Priority.CRITICAL, created_at=now) for n in range(2)]
+        taken = best(ready, ADA, now)
+        ready.remove(taken)
+        if taken is lowest:
+            break
+        taken_before.append(taken)
+
+    assert lowest not in ready
+    assert max(one.created_at for one in taken_before) <= NOW + timedelta(hours=4)
