@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from actors.commands import Command, Outcome
 from conductor.domain import errors
 
-
 WORTH_LINGERING = 16
 """For at most so many it is worth to wait: beyond, a commit is shared by enough."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import datetime
 
@@ -187,14 +188,16 @@ class Claims:
         times = [task.retry_at for task in self._memory.pending() if task.retry_at is not None and task.retry_at > now]
         ends = self._locks.table.next_deadline() if why.get(Obstacle.FILES_LEASED) else None
         times.extend([ends] if ends is not None and ends > now else [])
-        wait_s = min((min(times) - now).total_seconds() if times else ASK_AGAIN_S, ASK_AGAIN_S)
+        left_s = min((min(times) - now).total_seconds() if times else ASK_AGAIN_S, ASK_AGAIN_S)
+        # Upwards: who asks again when told to must not come a moment too early.
+        wait_s = math.ceil(left_s * 1000) / 1000
         reasons = {obstacle.value: count for obstacle, count in sorted(why.items())}
         told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in reasons.items()) or "no task is pending"
         return errors.NothingReady(
-            f"Nothing is ready for {agent_id}: {told}. Ask again in {wait_s:.0f} s, or look with list_tasks.",
+            f"Nothing is ready for {agent_id}: {told}. Ask again in {math.ceil(wait_s)} s, or look with list_tasks.",
             facts={"reasons": reasons, "pending": len(self._memory.pending())},
             next=[NextStep("list_tasks", {"status": ["pending"]}, "see what waits and for what")],
-            wait_s=round(wait_s, 3),
+            wait_s=wait_s,
         )
 
 

@@ -21,10 +21,11 @@ from conductor.setting_groups import Batch, Leases, Limits
 
 log = telemetry.logger("fleet")
 
+BatchOf = tuple[str, bool, list[Command]]
+"""A batch's name, whether it is sent again, and its commands."""
+
 READY_S = 30.0
 """How long a lost host is waited for; Ray restarts one in a second or two."""
-
-BatchOf = tuple[str, bool, list[Command]]
 
 
 class Handle(Protocol):
@@ -87,7 +88,9 @@ class Fleet:
 
     async def start(self) -> None:
         """Wake all hosts and start the clockwork. Raises Unavailable when a host does not wake."""
-        await asyncio.gather(*(batcher.run(_chore(Chore.SIGN_OF_LIFE)) for batcher in self.batchers))
+        # Each host reads the last sign of life of the former run while it wakes: a new one may be given only then.
+        await asyncio.gather(*(batcher.run(_chore(Chore.ELAPSE)) for batcher in self.batchers))
+        await self.batchers[0].run(_chore(Chore.SIGN_OF_LIFE))
         loop = asyncio.get_running_loop()
         self._clockwork = [
             *[

@@ -8,6 +8,7 @@ Must never wait for anybody but the database, and must never write after another
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterable
@@ -157,6 +158,8 @@ class Host:
         for organization_id, project_id in waiting:
             if bucket_of(organization_id, project_id) in self._fence.buckets:
                 self._in_room(organization_id, project_id, store, lambda room, tx: room.elapse(tx.now, tx))
+        # What is loaded by now stays: the collector need not walk it again and again while batches wait.
+        gc.freeze()
         log.info("host_awake", index=setup.index, epoch=self._fence.epoch, rooms=len(self._rooms))
         return store
 

@@ -17,11 +17,11 @@ from storage.store import Store
 from storage.unit_of_work import UnitOfWork
 
 _LISTED = {
-    "task_id": ("task", "list_tasks"),
-    "lock_id": ("lock", "list_locks"),
-    "request_id": ("request", "list_access_requests"),
+    "task_id": ("task", NextStep("list_tasks", {}, "find the id")),
+    "lock_id": ("lock", NextStep("list_locks", {}, "find the id")),
+    "request_id": ("request", NextStep("list_access_requests", {}, "find the id")),
 }
-"""What an id names and where it is found, by the argument that carries it."""
+"""What an id names and how it is found, by the argument that carries it."""
 
 KNOWN = 10_000
 """Ids of organisations and projects remembered as existing; they are never deleted while the daemon runs."""
@@ -121,11 +121,11 @@ class Places:
                 case "request_id" if ids.is_id(subject_id, ids.Kind.ACCESS_REQUEST):
                     found = tx.access_requests.get(subject_id)
         if found is None:
-            what, where = _LISTED[str(row.locate)]
+            what, step = _LISTED[str(row.locate)]
             raise errors.NotFound(
-                f"No {what} {subject_id} here. Find the id with {where}.",
+                f"No {what} {subject_id} here. Find the id with {step.tool}.",
                 facts={str(row.locate): subject_id},
-                next=[NextStep(where, {}, "find the id")],
+                next=[step],
             )
         return str(found.project_id)
 

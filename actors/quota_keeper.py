@@ -94,17 +94,20 @@ class QuotaKeeper:
     def set_quota(self, request: ops.SetQuota, call: Call) -> ops.Quota:
         """Set a limit; it holds from the next claim on."""
         self._require_own_project(request, call)
-        names_agent = request.agent_id is not None and request.project_id is not None
-        if names_agent and call.tx.agents.get(request.project_id or "", request.agent_id or "") is None:
+        project_id = request.project_id
+        if project_id is None and request.scope is not Scope.ORGANIZATION:
+            project_id = self._only_project(call)
+        agent_id = request.agent_id
+        if project_id is not None and agent_id is not None and call.tx.agents.get(project_id, agent_id) is None:
             raise errors.NotFound(
-                f"No agent {request.agent_id} in this project. See who is here with list_agents.",
-                facts={"agent_id": request.agent_id},
-                next=[NextStep("list_agents", {"project_id": request.project_id}, "see who is here")],
+                f"No agent {agent_id} in this project. See who is here with list_agents.",
+                facts={"agent_id": agent_id},
+                next=[NextStep("list_agents", {"project_id": project_id}, "see who is here")],
             )
         quota = Quota(
             request.scope,
-            request.project_id,
-            request.agent_id,
+            project_id,
+            agent_id,
             money.parse_usd(request.limit_usd, "limit_usd"),
             request.window,
             request.hard,
@@ -112,6 +115,12 @@ class QuotaKeeper:
         spent = call.tx.costs.spent(quota.scope, quota.project_id, quota.agent_id, quota.window)
         call.tx.quotas.set(quota)
         return views.quota(Level(quota, spent), quotas.resets_at(quota.window, call.now))
+
+    @staticmethod
+    def _only_project(call: Call) -> str | None:
+        """Give the organisation's project when it has just one, as for every operation in a project."""
+        found = call.tx.projects.page(limit=2).items
+        return found[0].id if len(found) == 1 else None
 
     @staticmethod
     def _require_own_project(request: ops.SetQuota, call: Call) -> None:

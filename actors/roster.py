@@ -99,9 +99,11 @@ class Roster:
                 self._hear(agent_id, seen)
 
     def touch(self, agent_id: str, now: datetime) -> None:
-        """Take note of a sign of life."""
-        self._hear(agent_id, now)
+        """Take note of a sign of life; the deadline is moved only when it comes, because signs are many."""
+        self._seen[agent_id] = now
         self._unflushed.add(agent_id)
+        if agent_id not in self._deadlines:
+            self._hear(agent_id, now)
 
     def silence_s(self, agent_id: str, now: datetime) -> float | None:
         """Tell how long an agent has been silent; None: it was never heard of in this run."""
@@ -110,7 +112,13 @@ class Roster:
 
     def lost(self, now: datetime) -> list[Agent]:
         """List the agents that are lost as of now and were not before."""
-        return [self._agents[agent_id] for agent_id in self._deadlines.due(now)]
+        found = []
+        for agent_id in self._deadlines.due(now):
+            if self._end(agent_id) > now:
+                self._hear(agent_id, self._seen[agent_id])
+            else:
+                found.append(self._agents[agent_id])
+        return found
 
     def forget(self, agent_id: str) -> None:
         """Wait for an agent no longer: it was found lost."""
@@ -119,7 +127,7 @@ class Roster:
         self._unflushed.discard(agent_id)
 
     def next_deadline(self) -> datetime | None:
-        """Give the time at which the next agent will be lost if it stays silent."""
+        """Give the time at which an agent may be lost, at the earliest."""
         return self._deadlines.next()
 
     @property
@@ -138,4 +146,7 @@ class Roster:
 
     def _hear(self, agent_id: str, at: datetime) -> None:
         self._seen[agent_id] = at
-        self._deadlines.set(agent_id, max(at + timedelta(seconds=self.lost_after_s), self._grace_until))
+        self._deadlines.set(agent_id, self._end(agent_id))
+
+    def _end(self, agent_id: str) -> datetime:
+        return max(self._seen[agent_id] + timedelta(seconds=self.lost_after_s), self._grace_until)

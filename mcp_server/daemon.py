@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib.metadata
 import os
 import signal
@@ -23,7 +24,8 @@ import uvicorn
 from actors import spawn
 from actors.dispatch import Dispatcher
 from actors.fleet import Fleet, Handle
-from actors.host import Host, HostSetup, passes
+from actors.host import HostSetup, passes
+from actors.remote_host import RemoteHandle, RemoteHost
 from conductor import settings, telemetry
 from conductor.clock import Clock, SystemClock
 from conductor.domain import errors
@@ -105,19 +107,21 @@ def _serve(
     stack.callback(runtime.stop)
     telemetry.adopt_libraries()
     handles = [
-        runtime.spawn_host(
-            f"host-{index}",
-            Host,
-            HostSetup(
-                index,
-                chosen.ray.hosts,
-                url,
-                chosen,
-                home.pepper(),
-                build.clock,
-                home.logs / f"host-{index}.log",
-                build.probe,
-            ),
+        RemoteHandle(
+            runtime.spawn_host(
+                f"host-{index}",
+                RemoteHost,
+                HostSetup(
+                    index,
+                    chosen.ray.hosts,
+                    url,
+                    chosen,
+                    home.pepper(),
+                    build.clock,
+                    home.logs / f"host-{index}.log",
+                    build.probe,
+                ),
+            )
         )
         for index in range(chosen.ray.hosts)
     ]
@@ -191,6 +195,8 @@ class Service:
         await asyncio.gather(*(handle.ready(HOST_READY_S) for handle in handles))
         await self._fleet.start()
         await self._watch.look()
+        # What is loaded by now stays: the collector need not walk it again and again while calls wait.
+        gc.freeze()
         watching = loop.create_task(self._watch.run())
         try:
             with contextlib.suppress(SystemExit):

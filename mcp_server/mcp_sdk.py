@@ -70,11 +70,11 @@ class SdkEndpoint:
 
     async def answer(self, request: Request) -> int:
         """Answer a request from its beginning."""
+        request.require_json()
         return await self.answer_read(request, await self._bodies.read(request.receive))
 
     async def answer_read(self, request: Request, body: bytes) -> int:
         """Answer a request whose body was read already."""
-        request.require_json()
         status = 0
 
         async def noting(message: Message) -> None:

@@ -38,7 +38,7 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else to_micros(value)
+        return _moment(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         return None if value is None else from_micros(value)
@@ -51,7 +51,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:
-        return None if value is None else orjson.dumps(value).decode()
+        return _json(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any:
         if value is None:
@@ -77,8 +77,28 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else self.kind(value)
 
 
+def _moment(value: datetime | None) -> int | None:
+    return None if value is None else to_micros(value)
+
+
+def _json(value: Any | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _word(value: StrEnum | str | None) -> str | None:
+    return None if value is None else str(value)
+
+
 def converter(column_type: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
     """Give the conversion of a column's values for statements that bypass SQLAlchemy's own; None: as they are."""
-    if isinstance(column_type, TypeDecorator):
-        return lambda value: column_type.process_bind_param(value, dialect)
-    return None
+    match column_type:
+        case UtcTime():
+            return _moment
+        case Json():
+            return _json
+        case Word():
+            return _word
+        case TypeDecorator():
+            return lambda value: column_type.process_bind_param(value, dialect)
+        case _:
+            return None

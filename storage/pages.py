@@ -48,7 +48,8 @@ def decode(cursor: str, shape: Sequence[type]) -> list[Any]:
     except (binascii.Error, ValueError):
         key = None
     fits = isinstance(key, list) and [type(part) for part in key] == list(shape)
-    if not fits or any(isinstance(part, int) and abs(part) >= 2**63 for part in key):
+    # Neither database takes a larger number, and PostgreSQL no NUL.
+    if not fits or any(abs(part) >= 2**63 if isinstance(part, int) else "\0" in part for part in key):
         raise errors.Invalid(
             "cursor is not one that this list gave: leave it out to begin anew.", facts={"argument": "cursor"}
         )

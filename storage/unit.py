@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from conductor.domain import errors, ids
@@ -24,6 +24,11 @@ from storage.statements import Statements, Verb
 
 RecordT = TypeVar("RecordT")
 Values = dict[str, Any]
+
+_PARENTS_FIRST = tuple(tables.metadata.sorted_tables)
+"""Sorting takes longer than sending: once is enough."""
+
+_KEYS = {table.name: tuple(column.name for column in table.primary_key) for table in _PARENTS_FIRST}
 
 
 class Unit:
@@ -114,7 +119,7 @@ class Unit:
             return
         self._changed.get(table.name, {}).pop(key, None)
         self._gone.setdefault(table.name, {})[key] = {
-            f"key_{column.name}": row[column.name] for column in table.primary_key
+            f"key_{name}": row[name] for name in _KEYS[table.name]
         }
 
     def add_record(self, record: Record[RecordT], value: RecordT) -> None:
@@ -179,11 +184,11 @@ class Unit:
         """Take numbers of a ledger; returns the last of them. The counter's row stays locked until the commit."""
         self._change()
         counters = tables.counters
-        taken = self._connection.execute(
-            update(counters)
-            .where(counters.c.organization_id == self.organization_id, counters.c.name == ledger)
-            .values(last=counters.c.last + count)
-            .returning(counters.c.last)
+        # On the way of every batch: as text it takes a fifth of the time that building the statement does.
+        mark = "?" if self._statements.dialect.name == "sqlite" else "%s"
+        taken = self._connection.exec_driver_sql(
+            f"UPDATE counters SET last = last + {mark} WHERE organization_id = {mark} AND name = {mark} RETURNING last",  # noqa: S608  # marks only
+            (count, self.organization_id, ledger),
         ).scalar()
         if taken is not None:
             return int(taken)
@@ -228,7 +233,7 @@ class Unit:
         changed, self._changed = self._changed, {}
         merged, self._merged = self._merged, {}
         gone, self._gone = self._gone, {}
-        for table in tables.metadata.sorted_tables:
+        for table in _PARENTS_FIRST:
             name = table.name
             if rows := fresh.get(name):
                 self._run("insert", table, list(rows.values()))
@@ -237,7 +242,7 @@ class Unit:
             for verb in ("upsert", "add"):
                 if rows := merged.get((verb, name)):
                     self._run(verb, table, list(rows.values()))
-        for table in reversed(tables.metadata.sorted_tables):
+        for table in reversed(_PARENTS_FIRST):
             if rows := gone.get(table.name):
                 self._run("delete", table, list(rows.values()))
 
@@ -254,8 +259,8 @@ class Unit:
 
     @staticmethod
     def _key(table: Table, row: Mapping[str, Any]) -> Any:
-        return tuple([row[column.name] for column in table.primary_key])
+        return tuple([row[name] for name in _KEYS[table.name]])
 
 
 def _with_key(table: Table, row: Values) -> Values:
-    return {**row, **{f"key_{column.name}": row[column.name] for column in table.primary_key}}
+    return {**row, **{f"key_{name}": row[name] for name in _KEYS[table.name]}}

@@ -26,6 +26,9 @@ class Deadlines:
         if len(self._heap) > 64 + 4 * len(self._at):
             self._heap = sorted((at, key) for key, at in self._at.items())
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._at
+
     def drop(self, key: str) -> None:
         """Forget a key."""
         self._at.pop(key, None)

@@ -1,8 +1,14 @@
-"""Coming in with a token, through the real door: what a test's bearer may is what the daemon would let it."""
+"""Coming in with a token, through the real door: what a test's bearer may is what the daemon would let it.
+
+And looking at what is kept, as one tenant's rows.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from sqlalchemy import text
 
 from conductor.domain import errors
 from mcp_server.auth import Authenticator
@@ -23,3 +29,11 @@ async def require_shut_out(world: World, token: str) -> None:
     """See that a token lets nobody in any more."""
     with pytest.raises(errors.Unauthenticated):
         await enter(world, token)
+
+
+def kept(world: World, table: str, organization_id: str | None = None) -> list[tuple[Any, ...]]:
+    """Read all rows of a table that belong to one organisation, else to the world's first."""
+    organization_id = organization_id or world.organization.id
+    with world.store.reading(organization_id) as tx:
+        statement = text(f"SELECT * FROM {table} WHERE organization_id = :organization_id")  # noqa: S608  # from tests
+        return [tuple(row) for row in tx.rows(statement.bindparams(organization_id=organization_id))]

@@ -16,11 +16,10 @@ import psycopg
 import pytest
 
 from actors.board_memory import BoardMemory
-from actors.commands import Outcome
-from actors.fleet import BatchOf
 from actors.host import Host
 from actors.host_lost import HostLost
 from conductor.domain.agents import Agent
+from conductor.domain.organizations import Project
 from conductor.domain.tasks import TaskStatus
 from conductor.operations.catalogue import CATALOGUE
 from storage.database_url import DatabaseUrl
@@ -61,6 +60,20 @@ async def last_event(world: World) -> int:
     page = await world.person().list_events(limit=1)
     number: int = page["items"][0]["number"]
     return number
+
+
+async def restart(world: World, after_s: float = 0.0) -> None:
+    """Stop and start everything, with time between, and wake the hosts as the daemon does."""
+    await world.restart(after_s)
+    await world.elapse(0)
+
+
+def project_of(world: World, project_id: str) -> Project:
+    """Read a project as the store has it."""
+    with world.store.reading(world.organization.id) as tx:
+        project = tx.projects.get(project_id)
+    assert project is not None
+    return project
 
 
 def sql(url: str, statement: str) -> list[tuple[Any, ...]]:
@@ -123,7 +136,7 @@ class Mortal(ThreadHandle):
         super().__init__(make)
         self.deaths = 0
 
-    async def many(self, batch: BatchOf) -> list[Outcome]:
+    async def many(self, batch: Any) -> Any:
         try:
             return await super().many(batch)
         except Killed:

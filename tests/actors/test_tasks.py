@@ -364,7 +364,7 @@ async def test_the_list_of_ready_tasks_is_what_could_be_claimed_now(world: World
 
 async def test_a_list_by_an_odd_tag_finds_the_tasks_that_have_exactly_it(world: World) -> None:
     owner = world.person()
-    tags = ['"', '","', ",", "\\", "[", "]", "a,b", "ü", "日本", "'", "%", "_", 'say "hi"', " ", "\U0001f600"]
+    tags = ['"', '","', "\\", "[", "]", "a,b", "ü", "日本", "'", "%", "_", 'say "hi"', " ", "\U0001f600"]
     bearers = {}
 
     for tag in tags:

@@ -71,6 +71,7 @@ class Desk:
     looked_up: list[str] = field(default_factory=list)
     marked: list[str] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    has_begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, kind: TokenKind, role: Role, letter: str = "a", **particulars: Any) -> str:
         """Make a token; returns its text."""
@@ -82,6 +83,7 @@ class Desk:
     async def find(self, token_id: str) -> Row | None:
         self.looked_up.append(token_id)
         found = self.rows.get(token_id)
+        self.has_begun.set()
         if self.gate is not None:
             await self.gate.wait()
         return found

@@ -92,7 +92,7 @@ def test_missing_unknown_expired_and_revoked_tokens_are_answered_alike(opened: O
 
     answers = []
     for token in tokens:
-        headers = {} if token is None else {"authorization": b"Bearer " + token.encode()}
+        headers = [] if token is None else [(b"authorization", b"Bearer " + token.encode())]
         response = opened.nobody.post(path, headers=headers, json=tool_call("conductor_whoami", {}))
         answers.append((response.status_code, response.headers["www-authenticate"], response.content))
 

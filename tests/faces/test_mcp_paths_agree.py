@@ -153,6 +153,7 @@ def test_each_oddity_is_answered_alike(both: Both, place: str, version: str | No
     answers = [both.ask(*request) for request in asked]
 
     assert [short for short, _ in answers] == [sdk for _, sdk in answers]
+    assert all(status < 500 for (status, _, _), _ in answers)
 
 
 @settings(max_examples=300, deadline=None)
@@ -163,6 +164,7 @@ def test_the_short_way_answers_whatever_is_sent_exactly_as_the_sdk(
     short, sdk = both.ask(*request)
 
     assert short == sdk
+    assert short[0] < 500
 
 
 def raw_call(arguments: bytes, tool: bytes = b"conductor_log_action") -> bytes:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,31 @@ from tests.support.clocks import FileClock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 60.0
+TEST_BUILD = (sys.executable, str(ROOT / "tests/support/build.py"))
+
+
+def installed(name: str) -> str:
+    """Where pip put a script of ours."""
+    return str(Path(sys.executable).with_name(name))
 
 
 class DaemonProcess:
-    """A daemon in a home of its own; `start` waits until it serves."""
+    """A daemon in a home of its own; `start` waits until it serves.
+
+    program: what is started; the test build, unless a story is about the product's own scripts. folder: the current
+    folder of the start, with what the test build is ordered by.
+    """
 
     def __init__(
-        self, home: Path, *, database_url: str | None = None, environment: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        *,
+        database_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = TEST_BUILD,
     ) -> None:
         self.home = home
+        self._program = program
         self.folder = home.parent / f"{home.name}-test"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.clock = FileClock(self.folder / "clock")
@@ -52,19 +68,7 @@ class DaemonProcess:
         began = time.monotonic()
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    str(ROOT / "tests/support/build.py"),
-                    "--home",
-                    str(self.home),
-                    "--port",
-                    "0",
-                    *arguments,
-                ],
-                stdout=output,
-                stderr=output,
-                env=self._environment,
-                cwd=self.folder,
+                self._command(arguments), stdout=output, stderr=output, env=self._environment, cwd=self.folder
             )
         while not (self.home / "daemon.json").exists():
             if self.process.poll() is not None or time.monotonic() - began > START_S:
@@ -72,6 +76,23 @@ class DaemonProcess:
             time.sleep(0.02)
         self.url = json.loads((self.home / "daemon.json").read_text())["url"]
         return time.monotonic() - began
+
+    def start_refused(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Start one more that must end by itself; returns its code and what it said."""
+        command = self._command(arguments)
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=self._environment,
+            cwd=self.folder,
+            timeout=START_S,
+            check=False,
+        )
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        port = () if "--port" in arguments else ("--port", "0")
+        return [*self._program, "--home", str(self.home), *port, *arguments]
 
     @property
     def owner_token(self) -> str:
@@ -86,7 +107,7 @@ class DaemonProcess:
 
     def host(self) -> psutil.Process:
         """The host's process."""
-        return next(process for process in self.tree() if "ray::Host" in " ".join(process.cmdline()))
+        return next(process for process in self.tree() if "ray::RemoteHost" in " ".join(process.cmdline()))
 
     def kill(self) -> None:
         """kill -9 of the daemon's main process."""
@@ -129,10 +150,31 @@ class DaemonProcess:
         return httpx.post(f"{self.url}/v1/{operation}", json=dict(arguments), headers=headers, timeout=30)
 
     @contextlib.asynccontextmanager
-    async def mcp(self, token: str) -> AsyncIterator[Client]:
-        """Connect the official MCP client."""
+    async def mcp(self, token: str, mode: str = "auto") -> AsyncIterator[Client]:
+        """Connect the official MCP client. mode: `legacy` for the era of handshakes, `auto` for the newest."""
         async with (
             httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=60) as http,
-            Client(streamable_http_client(f"{self.url}/mcp", http_client=http)) as client,
+            Client(streamable_http_client(f"{self.url}/mcp", http_client=http), mode=mode) as client,
         ):
             yield client
+
+
+@contextlib.contextmanager
+def running(folder: Path, **particulars: Any) -> Iterator[DaemonProcess]:
+    """A daemon with its home in a folder, running until the block ends."""
+    process = DaemonProcess(folder / "home", **particulars)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
+
+
+def eventually(is_so: Callable[[], object], what: str, within_s: float = 10.0) -> float:
+    """Look until something is so, which another process brings about; returns the seconds that took."""
+    began = time.monotonic()
+    while not is_so():
+        passed = time.monotonic() - began
+        assert passed < within_s, f"after {passed:.1f} s still not: {what}"
+        time.sleep(0.02)
+    return time.monotonic() - began

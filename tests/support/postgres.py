@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]  # psutil ships no types.
+import psutil
 import psycopg
 
 from tests.support import postgres_guard, postgres_programs

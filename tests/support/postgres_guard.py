@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil ships no types.
+import psutil
 
 PATIENCE_S = 30.0
 """How long a killed process or a folder may take to vanish before we give up, loudly."""
