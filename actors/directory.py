@@ -8,8 +8,7 @@ from datetime import timedelta
 from actors import views
 from actors.call import Call
 from actors.issuing import Issuer, revoke
-from actors.places import only_project
-from actors.quota_keeper import no_project
+from actors.places import no_project, only_project
 from conductor.domain import access, errors
 from conductor.domain.access import ADMIN_UP, AGENT_ROLES, MEMBER_ROLES, Role, TokenKind
 from conductor.domain.errors import NextStep

@@ -25,12 +25,12 @@ from actors.commands import Chore, Command, HostStats, Outcome
 from actors.directory import Directory
 from actors.issuing import Issuer
 from actors.quota_keeper import QuotaKeeper
-from actors.room import Room, Start, activate
+from actors.room import Room, Start
+from actors.rooms import Rooms
 from conductor import telemetry
 from conductor.clock import Clock, SteadyClock
 from conductor.domain import errors
 from conductor.domain.access import Caller, TokenKind
-from conductor.domain.deadlines import Deadlines
 from conductor.integrations.prices import PriceBook, Prices
 from conductor.log_file import LogFile
 from conductor.operations.catalogue import CATALOGUE
@@ -42,9 +42,6 @@ from storage.store import Fenced, Store
 from storage.unit_of_work import UnitOfWork
 
 log = telemetry.logger("host")
-
-IDLE_S = 300
-"""A project that nobody called for five minutes and that time has nothing to end in leaves the memory."""
 
 PRUNE_S = 60
 """Seconds between looks for replies that are honoured no longer."""
@@ -93,10 +90,8 @@ class Host:
         self._quota_keeper = QuotaKeeper(Prices(PriceBook.from_toml(book) if book else None))
         self._directory = Directory(self._issuer)
         self._store: Store | None = None
-        self._rooms: dict[tuple[str, str], Room] = {}
-        self._opened: set[tuple[str, str]] = set()
-        self._touched: set[tuple[str, str]] = set()
-        self._due = Deadlines()
+        self._rooms: Rooms | None = None
+        self._stored_for: set[str] = set()
         self._pruned_at = self._clock.monotonic()
         self._flushed_at = self._clock.monotonic()
         self._counts: dict[str, int] = {}
@@ -134,7 +129,7 @@ class Host:
             self._commands,
             self._alone,
             self._failures,
-            len(self._rooms),
+            len(self._rooms) if self._rooms is not None else 0,
             self._largest,
             dict(self._counts),
         )
@@ -149,8 +144,7 @@ class Host:
             pool_size=storage.pool_size,
             statement_timeout_s=storage.statement_timeout_s,
         )
-        stopped_at = store.alive_at()
-        self._start = Start(self._clock.now(), stopped_at)
+        self._rooms = Rooms(setup.settings, self._issuer, Start(self._clock.now(), store.alive_at()))
         self._fence = store.claim(buckets_of(setup.index, setup.hosts), f"host-{setup.index} pid {os.getpid()}")
         self._store = store
         with store.cross_tenant() as everything:
@@ -171,7 +165,7 @@ class Host:
         except Fenced:
             self._end_as_zombie()
         except Exception as error:  # noqa: BLE001  # whatever failed, the commands run again one by one
-            self._forget_touched()
+            self._entered.roll_back()
             self._failures += 1
             log.warning("batch_failed", error=repr(error), commands=len(placed))
         outcomes = {}
@@ -189,7 +183,7 @@ class Host:
         except Fenced:
             self._end_as_zombie()
         except Exception as error:
-            self._forget_touched()
+            self._entered.roll_back()
             if (outage := outages.outage_of(error)) is not None:
                 log.warning("command_unavailable", operation=command.operation, error=repr(error))
                 return _refusal(outages.unavailable(outage))
@@ -206,7 +200,7 @@ class Host:
         self, organization_id: str | None, placed: Placed, batch: str, part: int, is_again: bool, store: Store
     ) -> dict[int, Outcome]:
         """Run commands in one transaction, commit, and only then let their outcomes leave."""
-        self._touched.clear()
+        self._entered.begin()
         now = self._clock.now()
         buckets = {bucket_of(command.organization_id, command.project_id) for _, command in placed}
         outcomes: dict[int, Outcome] = {}
@@ -229,9 +223,8 @@ class Host:
                 transaction.unit(organization).replies.keep_batch(batch, part, replies, expires_at)
             self._setup.probe("before_commit")
         self._setup.probe("after_commit")
-        self._opened.update(self._touched)
-        for key in self._touched:
-            self._note_deadline(key)
+        self._stored_for.update(kept)
+        self._entered.commit()
         return outcomes
 
     def _one(self, command: Command, tx: UnitOfWork, now: datetime) -> tuple[Outcome, str | None]:
@@ -248,7 +241,7 @@ class Host:
             caller = _caller_of(command)
             call = Call(caller, command.project_id or "", now, tx, command.levels)
             if row.in_project:
-                room = self._room(command.organization_id, _project_of(command), tx)
+                room = self._entered.enter(command.organization_id, _project_of(command), tx)
                 if caller.kind is TokenKind.AGENT and caller.agent_name is not None:
                     call.renewed = room.touch(caller.agent_name, now, tx)
             writes = tx.writes
@@ -289,7 +282,7 @@ class Host:
                 return self._directory
             case Keeper.STORE:
                 raise ValueError("reads do not come to a host")
-        room = self._rooms[call.tx.organization_id, call.project_id]
+        room = self._entered.present(call.tx.organization_id, call.project_id)
         match keeper:
             case Keeper.LOCKS:
                 return room.locks
@@ -300,22 +293,11 @@ class Host:
             case Keeper.AGENT:
                 return room.agent(call.agent_name)
 
-    def _room(self, organization_id: str, project_id: str, tx: UnitOfWork) -> Room:
-        """Give a project's room, loaded if need be, with what time has ended taken out first."""
-        key = (organization_id, project_id)
-        room = self._rooms.get(key)
-        if room is None:
-            room = activate(project_id, tx, self._settings, self._issuer, self._start, is_first=key not in self._opened)
-            self._rooms[key] = room
-        if key not in self._touched:
-            self._touched.add(key)
-            room.used_at = tx.now
-            deadline = room.next_deadline()
-            if deadline is not None and deadline <= tx.now:
-                actor, tx.actor = tx.actor, "conductor"
-                room.elapse(tx.now, tx)
-                tx.actor = actor
-        return room
+    @property
+    def _entered(self) -> Rooms:
+        if self._rooms is None:
+            raise ValueError("the host is not awake")
+        return self._rooms
 
     def _small_chore(self, command: Command, tx: UnitOfWork, now: datetime) -> Outcome:
         match command.operation:
@@ -324,7 +306,7 @@ class Host:
                 return Outcome(b"{}", "", None, self._quota_keeper.levels(call))
             case Chore.TOUCH:
                 caller = _caller_of(command)
-                room = self._room(command.organization_id, _project_of(command), tx)
+                room = self._entered.enter(command.organization_id, _project_of(command), tx)
                 room.touch(caller.agent_name or "", now, tx)
             case _:
                 token = tx.tokens.get(command.arguments.decode())
@@ -339,14 +321,13 @@ class Host:
                 store.sign_of_life(self._fence.of(self._fence.buckets[:1]))
                 return Outcome(b"{}", "")
             now = self._clock.now()
-            for name in self._due.due(now):
-                organization_id, project_id = name.split("/")
+            for organization_id, project_id in list(self._entered.due(now)):
                 self._in_room(organization_id, project_id, store, lambda room, tx: room.elapse(tx.now, tx))
             self._tidy(now, store)
         except Fenced:
             self._end_as_zombie()
         except Exception as error:  # noqa: BLE001  # a failing chore must not end the host
-            self._forget_touched()
+            self._entered.roll_back()
             self._failures += 1
             log.warning("chore_failed", chore=command.operation, error=repr(error))
             outage = outages.outage_of(error)
@@ -357,13 +338,12 @@ class Host:
         at = self._clock.monotonic()
         if at - self._flushed_at >= self._settings.leases.last_seen_flush_s:
             self._flushed_at = at
-            for organization_id, project_id in list(self._rooms):
-                if self._rooms[organization_id, project_id].roster.has_news:
-                    self._in_room(organization_id, project_id, store, lambda room, tx: room.roster.flush(tx))
-            self._passivate(now)
+            for organization_id, project_id in self._entered.with_news():
+                self._in_room(organization_id, project_id, store, lambda room, tx: room.roster.flush(tx))
+            self._entered.passivate(now)
         if at - self._pruned_at >= PRUNE_S:
             self._pruned_at = at
-            for organization_id in sorted({key[0] for key in self._rooms}):
+            for organization_id in sorted(self._stored_for):
                 with store.transaction(organization_id, self._fence.of(self._fence.buckets[:1])) as transaction:
                     transaction.unit(organization_id).replies.prune()
 
@@ -371,34 +351,13 @@ class Host:
         self, organization_id: str, project_id: str, store: Store, act: Callable[[Room, UnitOfWork], None]
     ) -> None:
         """Do something in one room in a transaction of its own."""
-        key = (organization_id, project_id)
-        self._touched.clear()
+        self._entered.begin()
         fence = self._fence.of([bucket_of(organization_id, project_id)])
         with store.transaction(organization_id, fence) as transaction:
             tx = transaction.unit(organization_id)
             tx.now, tx.actor = self._clock.now(), "conductor"
-            act(self._room(organization_id, project_id, tx), tx)
-        self._opened.add(key)
-        self._note_deadline(key)
-
-    def _passivate(self, now: datetime) -> None:
-        for key, room in list(self._rooms.items()):
-            if room.is_idle and (now - room.used_at).total_seconds() > IDLE_S:
-                del self._rooms[key]
-
-    def _forget_touched(self) -> None:
-        for key in self._touched:
-            self._rooms.pop(key, None)
-        self._touched.clear()
-
-    def _note_deadline(self, key: tuple[str, str]) -> None:
-        room = self._rooms.get(key)
-        deadline = room.next_deadline() if room is not None else None
-        name = "/".join(key)
-        if deadline is None:
-            self._due.drop(name)
-        else:
-            self._due.set(name, deadline)
+            act(self._entered.enter(organization_id, project_id, tx), tx)
+        self._entered.commit()
 
     def _count(self, operation: str, outcome: str) -> None:
         name = f"{operation} {outcome}"

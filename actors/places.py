@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.quota_keeper import no_project
 from conductor.domain import errors, ids
 from conductor.domain.access import Caller, Role
 from conductor.domain.errors import NextStep
@@ -149,5 +148,14 @@ def only_project(tx: UnitOfWork) -> Project:
     raise errors.Invalid(
         f"Say which project with project_id: {told}{more}.",
         facts={"argument": "project_id", "projects": listed},
+        next=[NextStep("list_projects", {}, "see the projects")],
+    )
+
+
+def no_project(project_id: str) -> errors.NotFound:
+    """Word that a project does not exist for the caller."""
+    return errors.NotFound(
+        f"No project {project_id} here. See the projects with list_projects.",
+        facts={"project_id": project_id},
         next=[NextStep("list_projects", {}, "see the projects")],
     )

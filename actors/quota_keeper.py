@@ -13,6 +13,7 @@ import orjson
 
 from actors import views
 from actors.call import Call
+from actors.places import no_project, only_project
 from conductor.domain import errors, money, quotas
 from conductor.domain.access import TokenKind
 from conductor.domain.errors import NextStep
@@ -93,11 +94,7 @@ class QuotaKeeper:
 
     def set_quota(self, request: ops.SetQuota, call: Call) -> ops.Quota:
         """Set a limit; it holds from the next claim on."""
-        self._require_own_project(request, call)
-        project_id = request.project_id
-        if project_id is None and request.scope is not Scope.ORGANIZATION:
-            project_id = self._only_project(call)
-        agent_id = request.agent_id
+        project_id, agent_id = self._limited_project(request, call), request.agent_id
         if project_id is not None and agent_id is not None and call.tx.agents.get(project_id, agent_id) is None:
             raise errors.NotFound(
                 f"No agent {agent_id} in this project. See who is here with list_agents.",
@@ -117,23 +114,21 @@ class QuotaKeeper:
         return views.quota(Level(quota, spent), quotas.resets_at(quota.window, call.now))
 
     @staticmethod
-    def _only_project(call: Call) -> str | None:
-        """Give the organisation's project when it has just one, as for every operation in a project."""
-        found = call.tx.projects.page(limit=2).items
-        return found[0].id if len(found) == 1 else None
-
-    @staticmethod
-    def _require_own_project(request: ops.SetQuota, call: Call) -> None:
-        bound = call.caller.project_id
-        if bound is not None and request.project_id is None:
+    def _limited_project(request: ops.SetQuota, call: Call) -> str | None:
+        """Find the project that is limited, or whose agent is: the named one, the token's own, or the only one."""
+        bound, named = call.caller.project_id, request.project_id
+        if named is not None:
+            if bound not in (None, named) or call.tx.projects.get(named) is None:
+                raise no_project(named)
+            return named
+        if request.scope is not Scope.ORGANIZATION:
+            return bound or only_project(call.tx).id
+        if bound is not None:
             raise errors.Forbidden(
-                "This token is bound to one project: name it with project_id and limit the project or its agents.",
-                facts={"argument": "project_id", "project_id": bound},
+                "This token is bound to one project: it limits that project and its agents, not the organization.",
+                facts={"argument": "scope", "project_id": bound},
             )
-        if request.project_id is None:
-            return
-        if bound not in (None, request.project_id) or call.tx.projects.get(request.project_id) is None:
-            raise no_project(request.project_id)
+        return None
 
     @staticmethod
     def _require_summable(entry: Entry, call: Call) -> None:
@@ -217,12 +212,3 @@ class QuotaKeeper:
         body = request.model_dump(mode="json", exclude={"idempotency_key", "organization_id", "source", "cost_usd"})
         body |= {"project_id": project_id, "agent_id": agent_id, "cost_nano": words.nano(request.cost_usd)}
         return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def no_project(project_id: str) -> errors.NotFound:
-    """Word that a project does not exist for the caller."""
-    return errors.NotFound(
-        f"No project {project_id} here. See the projects with list_projects.",
-        facts={"project_id": project_id},
-        next=[NextStep("list_projects", {}, "see the projects")],
-    )

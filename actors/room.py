@@ -15,8 +15,8 @@ from actors.agent import Agent
 from actors.board_memory import BoardMemory
 from actors.issuing import Issuer
 from actors.lock_manager import LockManager, survived
+from actors.places import no_project
 from actors.project_keeper import ProjectKeeper
-from actors.quota_keeper import no_project
 from actors.roster import Roster
 from actors.task_board import TaskBoard
 from conductor.domain import agents

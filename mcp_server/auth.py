@@ -99,13 +99,14 @@ class Authenticator:
             self._mark_used(seen.row)
         return seen.caller
 
-    def forget(self, token_id: str) -> None:
-        """Look a token up again at its next use: it was revoked, rotated or changed just now."""
-        seen = self._seen.pop(token_id, None)
-        if seen is not None:
+    def forget(self) -> None:
+        """Look every token up again at its next use: one was revoked, rotated or replaced just now."""
+        for seen in self._seen.values():
             seen.until = 0
+        self._seen.clear()
+        self._right.clear()
         # A lookup under way may have read the row as it was before.
-        self._pending.pop(token_id, None)
+        self._pending.clear()
 
     async def _look(self, token_id: str) -> _Seen:
         task = self._pending.get(token_id)

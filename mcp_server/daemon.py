@@ -47,6 +47,11 @@ log = telemetry.logger("daemon")
 
 HOST_READY_S = 30.0
 
+_ENDS_TOKENS = frozenset({"remove_member", "revoke_token"}) | {
+    name for name, row in catalogue.CATALOGUE.items() if row.carries_token
+}
+"""Operations after which some token may be good no longer: nobody is let in by what is remembered."""
+
 
 @dataclass(frozen=True)
 class Build:
@@ -151,12 +156,10 @@ class Service:
         self._fleet = fleet
         self._health = Health()
         self._exit_code = 0
-        metrics = Metrics()
-        self._dispatcher = Dispatcher(
-            store, fleet, chosen.leases, metrics.observe, read_threads=chosen.storage.pool_size
-        )
+        self._metrics = metrics = Metrics()
+        self._dispatcher = Dispatcher(store, fleet, chosen.leases, self._observe, read_threads=chosen.storage.pool_size)
         desk = TokenDesk(self._dispatcher)
-        authenticator = Authenticator(desk.find, home.pepper(), clock, desk.mark_used)
+        self._authenticator = authenticator = Authenticator(desk.find, home.pepper(), clock, desk.mark_used)
         self._desk = desk
         self._watch = Watch(self._dispatcher, fleet, lock, runtime, self._health, metrics, clock, self._give_up)
         app = build_app(
@@ -178,7 +181,7 @@ class Service:
                 ws="none",
                 # Agents think between calls: a connection of theirs is kept over a minute's pause.
                 timeout_keep_alive=75,
-                backlog=chosen.server.max_connections,
+                limit_concurrency=chosen.server.max_connections,
                 timeout_graceful_shutdown=int(chosen.server.drain_s),
                 ssl_certfile=chosen.server.tls_cert,
                 ssl_keyfile=chosen.server.tls_key,
@@ -214,6 +217,11 @@ class Service:
             _complain(f"cannot listen on {self._settings.server.host}:{self._settings.server.port}: is it in use?")
             return 1
         return self._exit_code
+
+    def _observe(self, operation: str, code: str | None, seconds: float, organization_id: str) -> None:
+        self._metrics.observe(operation, code, seconds, organization_id)
+        if code is None and operation in _ENDS_TOKENS:
+            self._authenticator.forget()
 
     def _told(self, port: int) -> None:
         scheme = "https" if self._settings.server.tls_cert else "http"

@@ -3,7 +3,7 @@
 Every start calls `migrate`; when nothing is to be done that is one query, and Alembic is not even imported. A newer
 schema is refused, since this release would misread it. There is no way back to an older one: restore a backup.
 
-For developers: after a change of storage/tables.py draft its revision, read what was written, and run the tests:
+For developers: after a change of storage/tables draft its revision, read what was written, and run the tests:
 
     python -c "from storage import migrate; migrate.draft('what is now true')" && ruff format storage/migrations
 
@@ -101,7 +101,7 @@ def migrate(url: str, progress: Progress | None = None) -> bool:
 
 
 def draft(message: str) -> None:
-    """Write the revision that leads from the last one to storage/tables.py into the folder of revisions."""
+    """Write the revision that leads from the last one to storage/tables into the folder of revisions."""
     from alembic import command  # noqa: PLC0415  # see the module
 
     number = f"{len(revisions()) + 1:04}"

@@ -118,9 +118,7 @@ class Unit:
         if self._fresh.get(table.name, {}).pop(key, None) is not None:
             return
         self._changed.get(table.name, {}).pop(key, None)
-        self._gone.setdefault(table.name, {})[key] = {
-            f"key_{name}": row[name] for name in _KEYS[table.name]
-        }
+        self._gone.setdefault(table.name, {})[key] = {f"key_{name}": row[name] for name in _KEYS[table.name]}
 
     def add_record(self, record: Record[RecordT], value: RecordT) -> None:
         """Add a new record."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors import views
-from actors.quota_keeper import no_project
+from actors.places import no_project
 from actors.reading.read import Read
 from conductor.domain.access import Role
 from conductor.operations import admin as admin_ops

@@ -147,7 +147,7 @@ def _reference(folder: Annotated[str, typer.Argument(metavar="FOLDER", help="the
     """Write the pages and the typed methods that are made from the catalogue."""
     from pathlib import Path  # noqa: PLC0415
 
-    from conductor import reference  # noqa: PLC0415
+    from conductor.cli import reference  # noqa: PLC0415
 
     for path in reference.write(Path(folder)):
         print(path)

@@ -121,7 +121,7 @@ class UpdateTask(ProjectWrite):
     """Report progress, change, release, fail or cancel a task; the holder gives its attempt."""
 
     task_id: Id
-    attempt: int | None = Field(default=None, ge=1)
+    attempt: int | None = Field(default=None, ge=1, le=1_000_000)
     status: TaskStatus | None = Field(
         default=None, description="in_progress, blocked, pending (release; a person: reopen), failed, cancelled"
     )
@@ -148,7 +148,7 @@ class CompleteTask(ProjectWrite):
     """Finish your attempt: frees its locks and the tasks that waited for it."""
 
     task_id: Id
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=1_000_000)
     result: Text
     evidence: Evidence | None = None
     tokens: Tokens | None = Field(default=None, description="tokens used, for the log")

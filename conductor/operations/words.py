@@ -6,7 +6,7 @@ what is stored is shown to people, to agents and in terminals.
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -101,7 +101,7 @@ Metadatum = (
 def _within(at: datetime) -> datetime:
     if not 2000 <= at.year <= 9000:
         raise ValueError("the year must lie between 2000 and 9000")
-    return at
+    return at.astimezone(UTC)
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_within), WithJsonSchema({"type": "string", "format": "date-time"})]

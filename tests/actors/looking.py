@@ -94,7 +94,8 @@ def require_memory_equals_store(world: World) -> None:
     """Compare what the hosts remember of each project with its rows."""
     compared = 0
     for handle in world.handles:
-        for (organization_id, project_id), room in handle.host._rooms.items():
+        rooms = handle.host._rooms
+        for (organization_id, project_id), room in rooms.items() if rooms is not None else ():
             with world.store.reading(organization_id) as tx:
                 kept = {task.id: task for task in tx.tasks.open_of(project_id)}
                 memory = room.board.memory
@@ -123,6 +124,9 @@ def _statuses(tx: UnitOfWork, project_id: str, others: Iterable[str]) -> dict[st
 def _unseen(agent: Agent) -> Agent:
     # Signs of life are flushed every few seconds: memory may be ahead.
     return replace(agent, last_seen_at=None)
+
+
+Planned = BaseException | Callable[[], object] | None
 
 
 class Killed(BaseException):
@@ -156,21 +160,24 @@ def make_mortal(world: World) -> list[Mortal]:
 
 
 class Probe:
-    """Raises at a named place, as often as it is told to."""
+    """Does at a named place what it is told to, as often as it is told."""
 
     def __init__(self) -> None:
         self.passed: list[str] = []
-        self._planned: dict[str, list[BaseException]] = {}
+        self._planned: dict[str, list[Planned]] = {}
 
     def __call__(self, place: str) -> None:
         self.passed.append(place)
         planned = self._planned.get(place)
-        if planned:
-            raise planned.pop(0)
+        action = planned.pop(0) if planned else None
+        if isinstance(action, BaseException):
+            raise action
+        if action is not None:
+            action()
 
-    def plan(self, place: str, *errors: BaseException) -> None:
-        """Raise these, one at each passing of the place from now on."""
-        self._planned[place] = list(errors)
+    def plan(self, place: str, *actions: Planned) -> None:
+        """Raise or do these, one at each passing of the place from now on; None lets it pass."""
+        self._planned[place] = list(actions)
 
     def commits(self) -> int:
         """Count the commits so far."""

@@ -135,6 +135,18 @@ async def test_the_last_owner_stays(world: World) -> None:
     await refusal("forbidden", owner.remove_member(member_id=other["id"]))
 
 
+async def test_the_owner_of_the_installation_stays(world: World) -> None:
+    with world.store.transaction(world.organization.id) as transaction:
+        installer = transaction.unit(world.organization.id).organizations.add_member("Iris", role=Role.ROOT)
+
+    await refusal("forbidden", world.person().remove_member(member_id=installer.id))
+    await refusal("forbidden", world.person(Role.ROOT).remove_member(member_id=installer.id))
+    await refusal("forbidden", world.person().create_token(kind="usr", member_id=installer.id))
+    await refusal("invalid", world.person(Role.ROOT).add_member(name="Eve", role="root"))
+
+    assert installer.id in {member["id"] for member in (await world.person().list_members())["items"]}
+
+
 async def test_of_two_owners_who_remove_each_other_at_once_one_stays(world: World) -> None:
     owner = world.person()
     other = await owner.add_member(name="Otto", role="owner")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conductor.domain.access import Role
+from tests.actors.bearing import enter
 from tests.actors.looking import events, last_event, refusal
 from tests.support.world import Who, World
 
@@ -41,6 +42,24 @@ async def test_a_limit_is_told_as_it_stands(world: World) -> None:
         "resets_at": "2026-12-01T00:00:00Z",
     }
     assert (await ada.get_quota())["items"] == [made]
+
+
+async def test_a_limit_that_names_no_project_is_the_tokens_own_or_the_only_one(world: World) -> None:
+    owner = world.person()
+    await world.agent("ada")
+    first = await owner.set_quota(scope="project", limit_usd=1)
+    second = await owner.set_quota(scope="agent", agent_id="ada", limit_usd=1)
+    assert first["project_id"] == second["project_id"] == world.project.id
+    await refusal("invalid", owner.set_quota(scope="agent", limit_usd=1))
+
+    other = await owner.create_project(name="Other")
+
+    refused = await refusal("invalid", owner.set_quota(scope="project", limit_usd=2))
+    assert [item["slug"] for item in refused.facts["projects"]] == ["default", "other"]
+    bound = await owner.create_token(kind="usr", name="Ann", role="admin", project_id=other["id"])
+    ann = await enter(world, bound["token"])
+    assert (await ann.set_quota(scope="project", limit_usd=2))["project_id"] == other["id"]
+    await refusal("forbidden", ann.set_quota(scope="organization", limit_usd=2))
 
 
 async def test_a_limit_set_again_replaces_the_one_of_its_scope_and_window(world: World) -> None:
@@ -88,9 +107,7 @@ async def test_everybody_sees_the_limits_that_bind_them_outermost_first(world: W
     [
         ("invalid", {"scope": "organization", "agent_id": "ada"}),
         ("invalid", {"scope": "organization", "project_id": "home"}),
-        ("invalid", {"scope": "project"}),
         ("invalid", {"scope": "project", "project_id": "home", "agent_id": "ada"}),
-        ("invalid", {"scope": "agent", "agent_id": "ada"}),
         ("invalid", {"scope": "agent", "project_id": "home"}),
         ("not_found", {"scope": "agent", "project_id": "home", "agent_id": "bob"}),
         ("not_found", {"scope": "project", "project_id": "prj_0000000000"}),

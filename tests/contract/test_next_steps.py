@@ -15,7 +15,7 @@ from tests.support.furnished import golden
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("conductor", "storage", "actors", "mcp_server")
-CARRIERS = {"conductor/operations/faults.py"}
+CARRIERS = {"conductor/operations/faults.py", "conductor/client/wire.py"}
 """Files that pass on steps which others made."""
 
 SAMPLES: dict[str, Any] = {"task_id": "tsk_0000000000", "attempt": 1, "project_id": "prj_0000000000"}
@@ -69,9 +69,10 @@ def test_there_are_next_steps_to_look_at() -> None:
 def test_a_next_step_is_a_call_that_validates_and_says_why(where: str, call: ast.Call) -> None:
     tool = _part(call, 0, "tool")
     assert isinstance(tool, ast.Constant), f"{where}: the operation must be written out"
-    assert tool.value in CATALOGUE, f"{where}: there is no operation {tool.value}"
-    arguments = _arguments(str(tool.value), _part(call, 1, "args"), where)
+    name = str(tool.value)
+    assert name in CATALOGUE, f"{where}: there is no operation {name}"
+    arguments = _arguments(name, _part(call, 1, "args"), where)
 
-    CATALOGUE[str(tool.value)].request.model_validate_json(json.dumps(arguments), strict=True)
+    CATALOGUE[name].request.model_validate_json(json.dumps(arguments), strict=True)
 
     assert _part(call, 2, "because") is not None, f"{where}: a step says why"

@@ -36,7 +36,7 @@ async def test_a_key_used_for_another_request_is_refused(here: Furnished) -> Non
     for name in WRITES:
         who, request = here.natural(name), here.request(name) | {"idempotency_key": "k"}
         await getattr(who, name)(**request)
-        other = await here.world.answer(name, who.caller, request | _change(request, name))
+        other = await here.world.answer(name, who.caller, request | _change(request, name, here.ids["project"]))
 
         assert other.code == "idempotency_mismatch", f"{name}: {other.line}"
 
@@ -53,7 +53,7 @@ async def test_a_refusal_is_not_kept_under_its_key(here: Furnished) -> None:
     assert (await ada.claim_task(**claim))["attempt"] == 1
 
 
-def _change(request: dict[str, Any], name: str) -> dict[str, Any]:
+def _change(request: dict[str, Any], name: str, project_id: str) -> dict[str, Any]:
     """Give a change that makes another request, valid by itself."""
     changes: dict[str, dict[str, Any]] = {
         "claim_task": {"lease_s": 601},
@@ -62,7 +62,7 @@ def _change(request: dict[str, Any], name: str) -> dict[str, Any]:
         "remove_member": {"member_id": "mbr_0000000000"},
         "revoke_token": {"token_id": "tok_0000000000"},
         "rotate_token": {"overlap_s": 1},
-        "start_session": {"project_id": "prj"},
+        "start_session": {"project_id": project_id},
         "acquire_lock": {"ttl_s": 61},
         "heartbeat": {"stage": "writing"},
         "update_task": {"note": "Otherwise."},

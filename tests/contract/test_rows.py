@@ -33,16 +33,18 @@ KEEPERS: dict[Keeper, type] = {
     Keeper.DIRECTORY: Directory,
 }
 
-TOOLS = """
+_TOOLS = """
 create_task claim_task update_task complete_task list_tasks acquire_lock release_lock list_locks register_agent
 request_access heartbeat list_agents get_project list_projects record_cost get_costs approve_access reject_access
 list_access_requests get_onboarding_config update_onboarding_config
-""".split()
+"""
+TOOLS = _TOOLS.split()
 
-SPINE = """
+_SPINE = """
 create_organization list_organizations add_member list_members remove_member create_project update_project create_token
 list_tokens revoke_token rotate_token get_task start_session list_events log_action whoami set_quota get_quota
-""".split()
+"""
+SPINE = _SPINE.split()
 
 COMMON = {errors.Invalid, errors.NotFound, errors.Forbidden, errors.Paused, errors.Unauthenticated, errors.Internal}
 """Errors that every operation can answer; a row names what is beyond them."""

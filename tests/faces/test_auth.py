@@ -104,7 +104,7 @@ def test_a_revocation_that_is_told_is_effective_at_once() -> None:
         token = world.desk.add(TokenKind.USER, Role.MEMBER)
         before = await world.is_in(token)
         world.desk.add(TokenKind.USER, Role.MEMBER, revoked_at=world.clock.now())
-        world.authenticator.forget("tok_aaaaaaaaaa")
+        world.authenticator.forget()
         return [before, await world.is_in(token)]
 
     assert run(act) == [True, False]
@@ -117,7 +117,7 @@ def test_a_lookup_that_began_before_the_revocation_does_not_bring_the_token_back
         early = asyncio.create_task(world.is_in(token))
         await world.desk.has_begun.wait()
         world.desk.add(TokenKind.USER, Role.MEMBER, revoked_at=world.clock.now())
-        world.authenticator.forget("tok_aaaaaaaaaa")
+        world.authenticator.forget()
         world.desk.gate.set()
         await early
         return await world.is_in(token)
@@ -194,7 +194,7 @@ def test_a_flood_of_invented_tokens_is_turned_away_while_known_ones_get_in() -> 
             except errors.RateLimited:
                 turned_away += 1
         world.clock.move(KEPT_S / 1000)
-        world.authenticator.forget("tok_aaaaaaaaaa")
+        world.authenticator.forget()
         return len(world.desk.looked_up), turned_away, await world.is_in(token)
 
     looked_up, turned_away, is_in = run(act)

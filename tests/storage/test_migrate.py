@@ -1,4 +1,4 @@
-"""A database comes to this release's schema whole or not at all, and that schema is the one of storage/tables.py."""
+"""A database comes to this release's schema whole or not at all, and that schema is the one of storage/tables."""
 
 from __future__ import annotations
 

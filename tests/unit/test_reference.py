@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conductor import reference
+from conductor.cli import reference
 from conductor.client import fields
 from conductor.client.fields import Kind
 from conductor.domain import errors
