@@ -146,6 +146,9 @@ class Admission:
         """Tell whether the requester may fetch a token: it was approved for one, and none was used or ended since."""
         if request.status is not RequestStatus.APPROVED or not request.deliver_to_requester:
             return False
+        if request.reviewed_at is None or call.now >= request.reviewed_at + timedelta(hours=self._request_expires_h):
+            # Nobody came for it: the name must not stay blocked for whoever asks next.
+            return False
         made = call.tx.tokens.get(request.token_id) if request.token_id else None
         ends_at = self._ends_at(request)
         is_over = ends_at is not None and ends_at <= call.now

@@ -132,8 +132,6 @@ class Dispatcher:
             )
             if asked.code is not None:
                 return asked
-            if asked.code is not None:
-                return asked
             levels = asked.levels
         command = Command(row.name, organization_id, project_id, caller, arguments, levels)
         outcome = await self._fleet.run(command, project_id=project_id if row.in_project else None)

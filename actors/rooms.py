@@ -99,9 +99,7 @@ class Rooms:
     def passivate(self, now: datetime) -> None:
         """Let idle rooms go."""
         idle = [
-            key
-            for key, room in self._rooms.items()
-            if room.is_idle and (now - room.used_at).total_seconds() > IDLE_S
+            key for key, room in self._rooms.items() if room.is_idle and (now - room.used_at).total_seconds() > IDLE_S
         ]
         self.put_away(idle)
 

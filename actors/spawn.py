@@ -37,7 +37,7 @@ Replies_co = TypeVar("Replies_co", covariant=True)
 Stats_co = TypeVar("Stats_co", covariant=True)
 Arguments = ParamSpec("Arguments")
 
-_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+_MIB = 1024 * 1024
 _READY_PAUSE_S = 0.05
 _ASIDE = "aside"
 _HEAD = ("gcs_server", "raylet")
@@ -209,12 +209,16 @@ class Runtime:
 
 
 def start_embedded(
-    ray_folder: Path, progress: Callable[[str], None], extra_env: Mapping[str, str] | None = None
+    ray_folder: Path,
+    progress: Callable[[str], None],
+    extra_env: Mapping[str, str] | None = None,
+    *,
+    object_store_mb: int = 80,
 ) -> Runtime:
     """Start a Ray of our own on this machine, after what a killed run left behind has been ended.
 
     ray_folder: home/ray; the token lies beside it in home/ray.token. progress: shown to the person who waits.
-    extra_env: variables that only Ray's processes get, such as the place of a test's clock.
+    extra_env: variables that only Ray's processes get. object_store_mb: shared memory for large objects.
     Raises Unavailable when another daemon of this home is running.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -234,7 +238,7 @@ def start_embedded(
                 # One worker is started ahead of need: the first host takes it over.
                 num_cpus=1,
                 num_gpus=0,
-                object_store_memory=_OBJECT_STORE_BYTES,
+                object_store_memory=object_store_mb * _MIB,
                 include_dashboard=False,
                 log_to_driver=False,
                 configure_logging=False,

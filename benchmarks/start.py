@@ -1,6 +1,6 @@
 """How soon `conductor up` serves, and how much memory all its processes take together (sum of RSS as ps shows it).
 
-    python benchmarks/start.py [--rounds 3] [--json]
+python benchmarks/start.py [--rounds 3] [--json]
 """
 
 from __future__ import annotations

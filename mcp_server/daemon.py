@@ -108,7 +108,11 @@ def _serve(
     stack.callback(store.close)
     store.require_durable(allow_superuser=chosen.storage.allow_superuser)
     first_run.prepare_store(store, home, new_owner_token=new_owner_token, progress=say)
-    runtime = spawn.connect(chosen.ray.address, say) if chosen.ray.address else spawn.start_embedded(home.ray, say)
+    runtime = (
+        spawn.connect(chosen.ray.address, say)
+        if chosen.ray.address
+        else spawn.start_embedded(home.ray, say, object_store_mb=chosen.ray.object_store_mb)
+    )
     stack.callback(runtime.stop)
     telemetry.adopt_libraries()
     handles = [

@@ -136,6 +136,14 @@ class Store:
             row_security.enter_cross_tenant(connection)
             yield CrossTenant(connection)
 
+    def widened(self, tx: UnitOfWork) -> CrossTenant:
+        """Open the named reads that cross tenants for the rest of a unit's own transaction.
+
+        A second connection would wait for those who hold one and want a second, too.
+        """
+        row_security.enter_cross_tenant(tx.connection)
+        return CrossTenant(tx.connection)
+
     def claim(self, buckets: Sequence[int], claimed_by: str) -> Fence:
         """Claim buckets for a host: whoever held them writes nothing from now on."""
         table = tables.epochs

@@ -64,6 +64,11 @@ class Unit:
         self._writes = 0
 
     @property
+    def connection(self) -> Connection:
+        """The transaction that this unit is a part of."""
+        return self._connection
+
+    @property
     def writes(self) -> int:
         """How many changes were asked of the unit so far: a refused command must leave it as it was."""
         return self._writes

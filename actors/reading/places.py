@@ -15,8 +15,8 @@ from conductor.operations import projects as ops
 def list_organizations(request: admin_ops.ListOrganizations, read: Read) -> admin_ops.OrganizationPage:
     """List the organisations the caller can see: all for the owner of the installation, else its own."""
     if read.caller.role is Role.ROOT:
-        with read.store.cross_tenant() as everything:
-            page = everything.organizations(limit=request.limit, cursor=request.cursor).map(views.organization)
+        everything = read.store.widened(read.tx)
+        page = everything.organizations(limit=request.limit, cursor=request.cursor).map(views.organization)
         return admin_ops.OrganizationPage(items=page.items, next_cursor=page.next_cursor)
     own = read.tx.organizations.get()
     return admin_ops.OrganizationPage(items=[views.organization(own)] if own is not None else [])

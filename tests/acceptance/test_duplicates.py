@@ -31,17 +31,21 @@ def test_a_thousand_duplicates_of_a_request_have_one_effect_and_one_answer(daemo
 
 async def _flood(daemon: DaemonProcess, ada: str) -> tuple[set[bytes], set[bytes]]:
     """Send both requests a thousand times each, mixed; gives the distinct answers."""
-    async with calling(daemon, connections=CONNECTIONS) as owner:
+    async with calling(daemon) as owner:
         agent = owner.like(ada)
-        floods = [
-            asyncio.gather(*(_body(owner, "create_task", title="Once", idempotency_key="one") for _ in range(TIMES))),
-            asyncio.gather(*(_body(agent, "record_cost", **COST, idempotency_key="one") for _ in range(TIMES))),
-        ]
-        tasks, costs = await asyncio.gather(*floods)
-    return set(tasks), set(costs)
+        sent = iter(range(TIMES))
+        tasks, costs = set(), set()
+
+        async def send() -> None:
+            for _ in sent:
+                tasks.add(await _body(owner, "create_task", title="Once", idempotency_key="one"))
+                costs.add(await _body(agent, "record_cost", **COST, idempotency_key="one"))
+
+        await asyncio.gather(*(send() for _ in range(CONNECTIONS)))
+    return tasks, costs
 
 
 async def _body(caller: RestCaller, operation: str, **arguments: Any) -> bytes:
     answer = await caller.ask(operation, **arguments)
-    assert answer.status_code == 200, answer.text
-    return answer.content
+    assert answer.status == 200, answer.body
+    return answer.body

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from conductor.domain import errors
+from conductor.domain.access import Caller, Role, TokenKind
 from mcp_server.auth import Authenticator
 from mcp_server.tokens import TokenDesk
 from tests.support.world import PEPPER, Who, World
@@ -37,3 +38,16 @@ def kept(world: World, table: str, organization_id: str | None = None) -> list[t
     with world.store.reading(organization_id) as tx:
         statement = text(f"SELECT * FROM {table} WHERE organization_id = :organization_id")  # noqa: S608  # from tests
         return [tuple(row) for row in tx.rows(statement.bindparams(organization_id=organization_id))]
+
+
+def stranger(world: World, number: int = 1) -> Who:
+    """Somebody who holds an enrolment token and nothing else."""
+    return Who(world, Caller(TokenKind.ENROLMENT, Role.ENROLMENT, world.organization.id, f"tok_enr000000{number}"))
+
+
+async def ask(who: Who, agent_id: str = "ada", **particulars: Any) -> dict[str, Any]:
+    """Ask to be let in."""
+    answer: dict[str, Any] = await who.request_access(
+        agent_id=agent_id, name=agent_id.title(), agent_type="claude-code", **particulars
+    )
+    return answer

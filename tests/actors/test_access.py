@@ -7,24 +7,12 @@ from typing import Any
 
 import pytest
 
-from conductor.domain.access import Caller, Role, TokenKind
-from tests.actors.bearing import enter, kept, require_shut_out
+from conductor.domain.access import Role
+from tests.actors.bearing import ask, enter, kept, require_shut_out, stranger
 from tests.actors.looking import events, last_event, refusal
-from tests.support.world import Who, World
+from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
-
-
-def stranger(world: World, number: int = 1) -> Who:
-    """Somebody who holds an enrolment token and nothing else."""
-    return Who(world, Caller(TokenKind.ENROLMENT, Role.ENROLMENT, world.organization.id, f"tok_enr000000{number}"))
-
-
-async def ask(who: Who, agent_id: str = "ada", **particulars: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = await who.request_access(
-        agent_id=agent_id, name=agent_id.title(), agent_type="claude-code", **particulars
-    )
-    return answer
 
 
 async def approved(world: World, agent_id: str = "ada", **decision: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -222,9 +210,9 @@ async def test_an_approval_can_narrow_role_paths_and_time(world: World) -> None:
     await require_shut_out(world, reply["token"])
 
 
-async def test_the_time_of_a_token_runs_from_the_approval_however_late_it_is_fetched(world: World) -> None:
+async def test_the_time_of_a_token_runs_from_the_approval_and_not_from_the_fetch(world: World) -> None:
     first, _ = await approved(world, expires_in_days=2)
-    world.clock.move(86_400)
+    world.clock.move(86_399)
     answer = await ask(stranger(world), claim=first["claim"])
     assert (await (await enter(world, answer["token"])).whoami())["expires_at"] == "2026-11-26T12:00:00Z"
 
@@ -314,89 +302,6 @@ async def test_of_many_decisions_at_once_one_counts(world: World) -> None:
     assert codes.count("not_pending") == 15
 
 
-async def test_a_lead_decides_only_where_the_project_lets_leads_approve(world: World) -> None:
-    lead = await world.agent("lea", Role.LEAD)
-    first = await ask(stranger(world))
-    world.clock.move(1)
-    second = await ask(stranger(world), "bob")
-
-    await refusal("forbidden", lead.approve_access(request_id=first["request"]["id"]))
-    await refusal("forbidden", lead.reject_access(request_id=first["request"]["id"], reason="No."))
-    await refusal("forbidden", lead.list_access_requests())
-    await world.person(Role.ADMIN).update_project(settings={"leads_approve": True})
-
-    assert [item["agent_id"] for item in (await lead.list_access_requests())["items"]] == ["ada", "bob"]
-    assert (await lead.approve_access(request_id=first["request"]["id"]))["agent"]["agent_id"] == "ada"
-    assert (await lead.reject_access(request_id=second["request"]["id"], reason="No."))["request"]["agent_id"] == "bob"
-
-
-async def test_a_lead_gives_nobody_the_role_of_a_lead_nor_takes_it(world: World) -> None:
-    await world.person().update_project(settings={"leads_approve": True})
-    lead = await world.agent("lea", Role.LEAD)
-    await world.agent("max", Role.LEAD)
-    wants_to_lead = await ask(stranger(world), "ada", requested_role="lead")
-    wants_max = await ask(stranger(world), "max")
-    before = await last_event(world)
-
-    await refusal("forbidden", lead.approve_access(request_id=wants_to_lead["request"]["id"]))
-    await refusal("forbidden", lead.approve_access(request_id=wants_max["request"]["id"]))
-    await refusal("forbidden", lead.register_agent(agent_id="eve", name="Eve", role="lead"))
-    await refusal("forbidden", lead.register_agent(agent_id="max", name="Max", supersede=True))
-
-    assert await last_event(world) == before
-    reply = await lead.approve_access(request_id=wants_to_lead["request"]["id"], role="contributor")
-    assert reply["agent"]["role"] == "contributor"
-
-
-@pytest.mark.parametrize("role", [Role.MEMBER, Role.VIEWER])
-async def test_people_below_admin_decide_on_nobody(world: World, role: Role) -> None:
-    first = await ask(stranger(world))
-
-    await refusal("forbidden", world.person(role).approve_access(request_id=first["request"]["id"]))
-    await refusal("forbidden", world.person(role).reject_access(request_id=first["request"]["id"], reason="No."))
-    await refusal("forbidden", world.person(role).list_access_requests())
-
-
-async def test_approving_an_agent_that_is_here_keeps_its_history_and_rules(world: World) -> None:
-    ada = await world.agent("ada", denied_paths=["secret/"], allowed_paths=["src/"], token_budget=1000)
-    task = await world.person().create_task(title="x")
-    await ada.claim_task(task_id=task["id"])
-    before = (await world.person().list_agents())["items"][0]
-
-    first = await ask(ada, requested_role="reviewer")
-    reply = await world.person().approve_access(request_id=first["request"]["id"], role="lead", deliver="approver")
-
-    agent = reply["agent"]
-    assert agent["role"] == "lead"
-    for name in ("id", "status", "current_task", "denied_paths", "allowed_paths", "token_budget"):
-        assert agent[name] == before[name], name
-    assert (await enter(world, reply["token"])).caller.role is Role.LEAD
-    assert (await world.person().get_task(task_id=task["id"]))["assigned_to"] == "ada"
-
-
-async def test_no_token_of_a_mightier_role_outlives_an_approval(world: World) -> None:
-    made = await world.person().register_agent(agent_id="ada", name="Ada", role="lead")
-    first = await ask(stranger(world), requested_role="contributor")
-
-    await world.person().approve_access(request_id=first["request"]["id"])
-
-    await require_shut_out(world, made["token"])
-    answer = await ask(stranger(world), claim=first["claim"])
-    assert (await enter(world, answer["token"])).caller.role is Role.CONTRIBUTOR
-
-
-async def test_an_agents_token_works_on_while_it_asks_for_more(world: World) -> None:
-    made = await world.person().register_agent(agent_id="ada", name="Ada")
-    ada = await enter(world, made["token"])
-    first = await ask(ada, requested_role="lead")
-    await world.person().approve_access(request_id=first["request"]["id"])
-
-    ada = await enter(world, made["token"])
-    answer = await ask(ada, claim=first["claim"])
-
-    assert (await enter(world, answer["token"])).caller.role is Role.LEAD
-
-
 async def test_requests_are_listed_the_oldest_first_by_status_and_in_pages(world: World) -> None:
     owner = world.person()
     for number in range(7):
@@ -457,3 +362,18 @@ async def test_access_survives_a_restart_at_every_step(world: World) -> None:
 
     assert (await ada.start_session())["agent"]["agent_id"] == "ada"
     assert "token" not in await ask(stranger(world), claim=first["claim"])
+
+
+async def test_an_approval_that_nobody_fetches_in_time_does_not_block_the_name(world: World) -> None:
+    owner, newcomer = world.person(), await world.agent("porter")
+    asking = {"agent_id": "bob", "name": "Bob", "agent_type": "codex"}
+    first = await newcomer.request_access(**asking)
+    await owner.approve_access(request_id=first["request"]["id"])
+
+    await world.elapse(24 * 3600)
+    late = await newcomer.request_access(**asking, claim=first["claim"])
+    second = await newcomer.request_access(**asking)
+
+    assert "token" not in late
+    assert second["request"]["status"] == "pending"
+    assert second["request"]["id"] != first["request"]["id"]

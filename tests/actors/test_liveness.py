@@ -54,6 +54,8 @@ async def test_leases_and_claims_are_renewed_only_when_less_than_two_thirds_are_
 
     await world.elapse(30)
     assert (await ada.heartbeat(status="working"))["leases_renewed"] == []
+    seen = await ada.get_task(task_id=claimed["task"]["id"])
+    assert seen["lease_expires_at"] == claimed["lease_expires_at"]
     await world.elapse(1)
     assert (await ada.heartbeat(status="working"))["leases_renewed"] == [short["id"]]
     assert (await ada.heartbeat(status="working"))["leases_renewed"] == []

@@ -106,6 +106,7 @@ async def test_a_lease_that_had_ended_before_the_stop_is_over(world: World) -> N
     owner, ada, bob = world.person(), await world.agent("ada"), await world.agent("bob")
     task = (await owner.create_task(title="x", files=["a.py"]))["id"]
     await ada.claim_task(task_id=task, lease_s=60)
+    await ada.acquire_lock(paths=["b.py"], ttl_s=60)
     world.clock.move(60)
 
     await restart(world, after_s=1)
@@ -151,6 +152,8 @@ async def test_the_silence_of_several_stops_does_not_count(world: World) -> None
 
     for _ in range(3):
         await world.elapse(200)
+        # The second stop comes before anything that was heard is written as usual.
+        await restart(world, after_s=10_000)
         await restart(world, after_s=10_000)
         await world.elapse(61)
 
