@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil ships no types.
+import psutil
 import psycopg
 import pytest
 import sqlalchemy

@@ -119,9 +119,16 @@ class DaemonProcess:
         """kill -9 of the host."""
         self.host().kill()
 
-    def kill_host_at(self, place: str) -> None:
-        """Have the host kill itself with -9 when it next comes to a place."""
-        (self.folder / "kill").write_text(place)
+    def kill_host_at(self, place: str, times: int = 1) -> None:
+        """Have the host kill itself with -9 when it comes to a place, the next time or one of the times after."""
+        order = self.folder / "kill.ordered"
+        order.write_text(f"{place} {times}")
+        order.replace(self.folder / "kill")
+
+    @property
+    def has_killed(self) -> bool:
+        """Whether the ordered kill has happened."""
+        return not (self.folder / "kill").exists()
 
     def stop(self) -> int:
         """Stop in order; returns the exit code."""
