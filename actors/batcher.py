@@ -107,7 +107,7 @@ class Batcher:
         """Send one batch and hand out its outcomes."""
         try:
             outcomes = await self._send([waiting.command for waiting in batch])
-        except errors.ConductorError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the callers hear of it and the queue goes on
             for waiting in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
@@ -115,9 +115,10 @@ class Batcher:
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(outcome)
-        self._answered = len(batch)
-        self._in_flight -= 1
-        self._arrived.set()
+        finally:
+            self._answered = len(batch)
+            self._in_flight -= 1
+            self._arrived.set()
 
     async def _wait_until_worth_it(self) -> None:
         """Wait for the first command; then, if few were just answered, a little for as many again.

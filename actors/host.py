@@ -23,9 +23,10 @@ from actors.buckets import bucket_of, buckets_of
 from actors.call import Call
 from actors.commands import Chore, Command, HostStats, Outcome
 from actors.directory import Directory
+from actors.housekeeping import Housekeeping
 from actors.issuing import Issuer
 from actors.quota_keeper import QuotaKeeper
-from actors.room import Room, Start
+from actors.room import Start
 from actors.rooms import Rooms
 from conductor import telemetry
 from conductor.clock import Clock, SteadyClock
@@ -42,9 +43,6 @@ from storage.store import Fenced, Store
 from storage.unit_of_work import UnitOfWork
 
 log = telemetry.logger("host")
-
-PRUNE_S = 60
-"""Seconds between looks for replies that are honoured no longer."""
 
 Placed = list[tuple[int, Command]]
 
@@ -91,9 +89,6 @@ class Host:
         self._directory = Directory(self._issuer)
         self._store: Store | None = None
         self._rooms: Rooms | None = None
-        self._stored_for: set[str] = set()
-        self._pruned_at = self._clock.monotonic()
-        self._flushed_at = self._clock.monotonic()
         self._counts: dict[str, int] = {}
         self._batches = self._commands = self._alone = self._failures = self._largest = 0
 
@@ -108,7 +103,7 @@ class Host:
         groups: dict[str | None, Placed] = {}
         for place, command in enumerate(commands):
             if command.operation in {Chore.ELAPSE, Chore.SIGN_OF_LIFE}:
-                outcomes[place] = self._chore(command, store)
+                outcomes[place] = self._chore(command)
             else:
                 groups.setdefault(command.organization_id if store.guards_rows else None, []).append((place, command))
         for organization_id, placed in groups.items():
@@ -128,7 +123,7 @@ class Host:
             self._batches,
             self._commands,
             self._alone,
-            self._failures,
+            self._failures + (self._keeping.failures if self._store is not None else 0),
             len(self._rooms) if self._rooms is not None else 0,
             self._largest,
             dict(self._counts),
@@ -144,14 +139,12 @@ class Host:
             pool_size=storage.pool_size,
             statement_timeout_s=storage.statement_timeout_s,
         )
-        self._rooms = Rooms(setup.settings, self._issuer, Start(self._clock.now(), store.alive_at()))
+        start = Start(self._clock.now(), store.alive_at())
+        self._rooms = rooms = Rooms(setup.settings, self._issuer, start)
         self._fence = store.claim(buckets_of(setup.index, setup.hosts), f"host-{setup.index} pid {os.getpid()}")
+        self._keeping = Housekeeping(store, self._fence, rooms, self._clock, setup.settings.leases)
+        self._keeping.wake()
         self._store = store
-        with store.cross_tenant() as everything:
-            waiting = everything.projects_with_deadlines()
-        for organization_id, project_id in waiting:
-            if bucket_of(organization_id, project_id) in self._fence.buckets:
-                self._in_room(organization_id, project_id, store, lambda room, tx: room.elapse(tx.now, tx))
         # What is loaded by now stays: the collector need not walk it again and again while batches wait.
         gc.freeze()
         log.info("host_awake", index=setup.index, epoch=self._fence.epoch, rooms=len(self._rooms))
@@ -223,7 +216,7 @@ class Host:
                 transaction.unit(organization).replies.keep_batch(batch, part, replies, expires_at)
             self._setup.probe("before_commit")
         self._setup.probe("after_commit")
-        self._stored_for.update(kept)
+        self._keeping.note_stored(kept)
         self._entered.commit()
         return outcomes
 
@@ -314,16 +307,13 @@ class Host:
                     tx.tokens.mark_used(token, now)
         return Outcome(b"{}", "")
 
-    def _chore(self, command: Command, store: Store) -> Outcome:
+    def _chore(self, command: Command) -> Outcome:
         """Do what concerns the whole host: end what is due, write down who was seen, forget what is over."""
         try:
             if command.operation == Chore.SIGN_OF_LIFE:
-                store.sign_of_life(self._fence.of(self._fence.buckets[:1]))
+                self._keeping.sign_of_life()
                 return Outcome(b"{}", "")
-            now = self._clock.now()
-            for organization_id, project_id in list(self._entered.due(now)):
-                self._in_room(organization_id, project_id, store, lambda room, tx: room.elapse(tx.now, tx))
-            self._tidy(now, store)
+            self._keeping.elapse()
         except Fenced:
             self._end_as_zombie()
         except Exception as error:  # noqa: BLE001  # a failing chore must not end the host
@@ -333,31 +323,6 @@ class Host:
             outage = outages.outage_of(error)
             return _refusal(outages.unavailable(outage) if outage else errors.Internal("A chore failed; see the log."))
         return Outcome(b"{}", "")
-
-    def _tidy(self, now: datetime, store: Store) -> None:
-        at = self._clock.monotonic()
-        if at - self._flushed_at >= self._settings.leases.last_seen_flush_s:
-            self._flushed_at = at
-            for organization_id, project_id in self._entered.with_news():
-                self._in_room(organization_id, project_id, store, lambda room, tx: room.roster.flush(tx))
-            self._entered.passivate(now)
-        if at - self._pruned_at >= PRUNE_S:
-            self._pruned_at = at
-            for organization_id in sorted(self._stored_for):
-                with store.transaction(organization_id, self._fence.of(self._fence.buckets[:1])) as transaction:
-                    transaction.unit(organization_id).replies.prune()
-
-    def _in_room(
-        self, organization_id: str, project_id: str, store: Store, act: Callable[[Room, UnitOfWork], None]
-    ) -> None:
-        """Do something in one room in a transaction of its own."""
-        self._entered.begin()
-        fence = self._fence.of([bucket_of(organization_id, project_id)])
-        with store.transaction(organization_id, fence) as transaction:
-            tx = transaction.unit(organization_id)
-            tx.now, tx.actor = self._clock.now(), "conductor"
-            act(self._entered.enter(organization_id, project_id, tx), tx)
-        self._entered.commit()
 
     def _count(self, operation: str, outcome: str) -> None:
         name = f"{operation} {outcome}"

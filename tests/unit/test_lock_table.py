@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, count, product
+from random import Random
 
 import pytest
 from hypothesis import settings
@@ -127,7 +128,18 @@ class AgainstAList(RuleBasedStateMachine):
         assert set(former.paths) <= set(lease.paths) <= {*former.paths, *request.paths}
         assert (lease.task_id, lease.acquired_at) == (former.task_id, former.acquired_at)
 
+    @precondition(lambda self: self.model)
+    @rule(pick=st.randoms(use_true_random=False), force=st.booleans())
+    def release_what_is_leased(self, pick: Random, force: bool) -> None:
+        lease = pick.choice(list(self.model.values()))
+        self.release(
+            lease.agent_id, [pick.choice(lease.paths), *pick.choices(lease.paths, k=pick.randint(0, 1))], force
+        )
+
     @rule(agent_id=agent_ids, paths=st.lists(texts, min_size=1, max_size=2), force=st.booleans())
+    def release_anything(self, agent_id: str, paths: list[str], force: bool) -> None:
+        self.release(agent_id, paths, force)
+
     def release(self, agent_id: str, paths: list[str], force: bool) -> None:
         mine = [lease for lease in self.model.values() if force or lease.agent_id == agent_id]
         before = seen(self.table)

@@ -1,0 +1,48 @@
+"""Daemons that are killed, on each database; `--soak` makes each test long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import DaemonProcess
+from tests.support.postgres import Server, Urls
+
+DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option for the long form."""
+    parser.addoption("--soak", action="store_true", help="run the tests of reliability in their long form")
+
+
+@pytest.fixture(scope="session")
+def is_soak(request: pytest.FixtureRequest) -> bool:
+    """Whether the long form was asked for. Without a path on the command line this file is read too late to ask."""
+    return bool(request.config.getoption("--soak", default=False))
+
+
+@pytest.fixture(params=DATABASES)
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A running daemon, once on each database."""
+    url = None
+    if request.param == "postgresql":
+        database: Urls = request.getfixturevalue("postgres_database")
+        url = database.single
+    process = DaemonProcess(tmp_path / "home", database_url=url)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def database_of_module(postgres: Server, postgres_template: Urls, request: pytest.FixtureRequest) -> Iterator[Urls]:
+    """A PostgreSQL database for all tests of a file."""
+    name = request.module.__name__.rpartition(".")[2]
+    urls = postgres.clone_database(postgres_template, f"{postgres_template.database}_{name}"[:60])
+    yield urls
+    postgres.drop_database(urls)
