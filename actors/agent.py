@@ -60,7 +60,7 @@ class Agent:
         if after != before:
             self._roster.save(replace(after, updated_at=call.now), call.tx)
         return ops.HeartbeatReply(
-            next_heartbeat_s=min(self._heartbeat_s, max(self._roster.lost_after_s // 3, 1)),
+            next_heartbeat_s=self._next_heartbeat_s(),
             notices=self._notices(call),
             leases_renewed=list(call.renewed),
         )
@@ -84,6 +84,12 @@ class Agent:
             notices=self._notices(call),
             next=self._next(agent, task),
         )
+
+    def _next_heartbeat_s(self) -> int:
+        """Ask again soon enough for the shortest lease: a third of it is renewed when two thirds are left."""
+        spans = [lease.ttl_s for lease in self._locks.table.of_agent(self._name)]
+        spans += [task.lease_s for task in self._board.memory.held_by(self._name) if task.lease_s is not None]
+        return max(1, min(self._heartbeat_s, self._roster.lost_after_s // 3, *(span // 3 for span in spans)))
 
     def _notices(self, call: Call) -> list[ops.Notice]:
         told = call.tx.notices.hand_over(call.project_id, self._name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from conductor.domain import tasks
 from conductor.domain.deadlines import Deadlines
 from conductor.domain.tasks import CLOSED, HELD, Task, TaskStatus
 
@@ -104,7 +105,7 @@ class BoardMemory:
             self._held.setdefault(task.holder, set()).add(task.id)
             if task.lease_expires_at is not None:
                 self._deadlines.set(task.id, task.lease_expires_at)
-        self._waits[task.id] = self._unfinished(task)
+        self._waits[task.id] = tasks.unfinished(task, self.status)
 
     def _unlink(self, task: Task) -> None:
         for other in _edges(task):
@@ -126,13 +127,10 @@ class BoardMemory:
             task = self.tasks.get(task_id)
             if task is None:
                 continue
-            before, self._waits[task_id] = self._waits[task_id], self._unfinished(task)
+            before, self._waits[task_id] = self._waits[task_id], tasks.unfinished(task, self.status)
             if before and not self._waits[task_id] and task.status is TaskStatus.PENDING:
                 freed.append(task_id)
         return freed
-
-    def _unfinished(self, task: Task) -> list[str]:
-        return [other for other in _edges(task) if self.status(other) is not TaskStatus.COMPLETED]
 
 
 def _edges(task: Task) -> Iterable[str]:

@@ -19,7 +19,7 @@ Fact = str | int | float | bool | None | Sequence["Fact"] | Mapping[str, "Fact"]
 class NextStep:
     """A call that would help, with arguments that validate; faces show it only to callers that may make it.
 
-    tool: the operation's name, such as `claim_task`; a face puts its own prefix before it.
+    tool: the operation's name, such as `claim_task`; alike on every face (as an MCP tool it begins with `conductor_`).
     """
 
     tool: str

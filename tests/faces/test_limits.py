@@ -151,7 +151,8 @@ def test_no_more_calls_get_in_than_the_burst_and_the_rate_allow(per_s: int, burs
         now += step
         wait_s = rate.take("a", now)
         let_in += wait_s == 0
-        if wait_s:
+        # Below a microsecond the clock's own steps are in the way.
+        if wait_s > 1e-6:
             assert rate.take("a", now + wait_s * 0.9) > 0
 
     assert let_in <= burst + (now - 1000.0) * per_s + 1

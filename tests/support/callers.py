@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from conductor.operations.catalogue import CATALOGUE
 from tests.support.daemon import DaemonProcess
 
 PATIENCE_S = 60.0
@@ -121,7 +122,8 @@ class RestCaller:
 
     async def surely(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Call until the outcome is known. Raises Refused for a no that is one."""
-        keyed = {"idempotency_key": secrets.token_hex(8), **arguments}
+        writes = CATALOGUE[operation].writes
+        keyed = {"idempotency_key": secrets.token_hex(8), **arguments} if writes else arguments
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:

@@ -1,13 +1,14 @@
 """Model providers as local servers: a real client talks to one, and a script decides what the model says.
 
 A story is a generator: it yields what the model does next and is sent what the client then showed the model of it.
-The wires differ by provider (`tests/support/model_wires.py`); here is what they share. Nothing here judges a client:
-the story and the test do.
+How it is said differs by provider: that is a wire (`tests/system/model_wires.py`). Nothing here judges a client: the
+story and the test do.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Generator, Mapping
@@ -19,10 +20,11 @@ from typing import Any, Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The model calls an operation's tool."""
+    """The model calls an operation's tool, or a tool of the client's own by its name."""
 
     operation: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,11 @@ class Shown:
     text: str
     is_error: bool | None = None
 
-    def reply(self) -> dict[str, Any]:
-        """The reply or fault in it; a client may have put a line of its own around the JSON."""
-        found: dict[str, Any] = json.loads(self.text[self.text.index("{") : self.text.rindex("}") + 1])
-        return found
+    def first(self, pattern: str) -> str:
+        """The first place that matches, as a model would read it out. Raises AssertionError when there is none."""
+        found = re.search(pattern, self.text)
+        assert found, f"no {pattern} in what the model was shown: {self.text}"
+        return found[0]
 
 
 Story = Generator[Call | Say, Shown, None]
@@ -70,7 +73,7 @@ class Wire(Protocol):
 class ModelServer:
     """Serves a story on a port of its own until the context ends; what broke the story is raised there.
 
-    offered: tools of the last turn. shown: results in order. elsewhere: what else the client asked for.
+    offered: the tools of the last turn. shown: the results of the calls, in order.
     """
 
     def __init__(self, wire: Wire, story: Story) -> None:
@@ -78,10 +81,8 @@ class ModelServer:
         self._story = story
         self._lock = threading.Lock()
         self._step: Call | Say | None = None
-        self._broken: BaseException | None = None
         self.offered: list[str] = []
         self.shown: list[Shown] = []
-        self.elsewhere: list[str] = []
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -99,10 +100,7 @@ class ModelServer:
         """Answer a turn; None: this is no turn of the story, or the story broke and the client shall give up."""
         offered = self._wire.offered(request)
         with self._lock:
-            if self._wire.path not in path or not any("conductor" in name for name in offered):
-                self.elsewhere.append(path)
-                return None
-            if self._server.broken is not None:
+            if self._wire.path not in path or not offered or self._server.broken is not None:
                 return None
             self.offered = offered
             return self._next(request)
@@ -131,7 +129,7 @@ class _Server(ThreadingHTTPServer):
     broken: BaseException | None = None
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Keep what broke a story; a client that hung up is none of that."""
+        """Keep what broke a story, for whoever wrote it; a client that hung up broke none."""
         error = sys.exception()
         if not isinstance(error, ConnectionError):
             self.broken = error
@@ -149,7 +147,6 @@ def _handler(model: ModelServer) -> type[BaseHTTPRequestHandler]:
                 self._reply(200, "text/event-stream", answer)
 
         def do_GET(self) -> None:
-            model.elsewhere.append(self.path)
             self._reply(404, "application/json", b"{}")
 
         def do_HEAD(self) -> None:

@@ -1,4 +1,7 @@
-"""How each provider's API streams a tool call and a last word, and where it carries what the model was shown."""
+"""How each provider's API streams a tool call and a last word, and where it carries what the model was shown.
+
+Only what the clients need to go on is said: no reasoning, one block a turn. What a client sends besides is not read.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class AnthropicMessages:
 
     def call(self, call_id: str, call: Call) -> bytes:
         """Stream a `tool_use` block."""
-        name = f"mcp__conductor__conductor_{call.operation}"
+        name = call.operation if call.own else f"mcp__conductor__conductor_{call.operation}"
         block = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(call.arguments)}
         return self._message(block, delta, "tool_use")
@@ -137,7 +140,8 @@ def _openai_names(tool: Mapping[str, Any]) -> Iterator[str]:
 def _texts(content: Any) -> str:
     if isinstance(content, str):
         return content
-    return "\n".join(block["text"] for block in content if "text" in block)
+    # What a tool search found comes as references, by name.
+    return "\n".join(block.get("text") or block.get("tool_name", "") for block in content)
 
 
 def _named_events(*events: Mapping[str, Any]) -> bytes:
