@@ -18,8 +18,11 @@ from storage.unit_of_work import UnitOfWork
 
 log = telemetry.logger("housekeeping")
 
-PRUNE_S = 60
+PRUNE_S = 5
 """Seconds between looks for replies that are honoured no longer."""
+
+PRUNE_MOST = 2_000
+"""So many rows are forgotten at a look: more than five seconds bring, and no batch waits long behind it."""
 
 
 class Housekeeping:
@@ -62,7 +65,7 @@ class Housekeeping:
             self._pruned_at = at
             for organization_id in sorted(self._stored_for):
                 with self._store.transaction(organization_id, self._fence.of(self._fence.buckets[:1])) as transaction:
-                    transaction.unit(organization_id).replies.prune()
+                    transaction.unit(organization_id).replies.prune(PRUNE_MOST)
 
     def note_stored(self, organizations: Iterable[str]) -> None:
         """Take note of organisations for which replies were stored."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 
 from storage import tables
 from storage.unit import Unit
@@ -75,11 +75,14 @@ class Replies:
             },
         )
 
-    def prune(self) -> None:
-        """Forget what is honoured no longer."""
+    def prune(self, most: int) -> None:
+        """Forget what is honoured no longer: at most so many rows of each kind, the oldest first."""
         for table in (_keys, _batches):
-            self._unit.execute(
-                delete(table).where(
-                    table.c.organization_id == self._unit.organization_id, table.c.expires_at <= self._unit.now
-                )
+            key = list(table.primary_key)
+            over = (
+                select(*key)
+                .where(table.c.organization_id == self._unit.organization_id, table.c.expires_at <= self._unit.now)
+                .order_by(table.c.expires_at)
+                .limit(most)
             )
+            self._unit.execute(delete(table).where(tuple_(*key).in_(over)))

@@ -96,11 +96,15 @@ class ModelServer:
         if kind is None and self._server.broken is not None:
             raise self._server.broken
 
-    def answer(self, path: str, request: Mapping[str, Any]) -> bytes | None:
+    def answer(self, path: str, body: bytes) -> bytes | None:
         """Answer a turn; None: this is no turn of the story, or the story broke and the client shall give up."""
+        if self._wire.path not in path:
+            return None
+        request = json.loads(body)
         offered = self._wire.offered(request)
         with self._lock:
-            if self._wire.path not in path or not offered or self._server.broken is not None:
+            # Clients also ask for titles and summaries: those offer no tools.
+            if not offered or self._server.broken is not None:
                 return None
             self.offered = offered
             return self._next(request)
@@ -140,7 +144,7 @@ def _handler(model: ModelServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            answer = model.answer(self.path, json.loads(self._body()))
+            answer = model.answer(self.path, self._body())
             if answer is None:
                 self._reply(400, "application/json", b'{"error": {"message": "not in the story"}}')
             else:

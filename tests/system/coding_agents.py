@@ -58,15 +58,16 @@ class CodingAgent(Protocol):
         """Have it follow ORDER, to the end."""
 
 
-@dataclass(frozen=True, slots=True)
 class ClaudeCode:
     """`claude -p`. searches_tools: the model finds tools by a search of the client's, as it does by default."""
 
-    name: str = "claude-code"
-    provider: str = "anthropic"
-    prefix: str = "mcp__conductor__"
+    name = "claude-code"
+    provider = "anthropic"
+    prefix = "mcp__conductor__"
     wire: Wire = AnthropicMessages()
-    searches_tools: bool = False
+
+    def __init__(self, *, searches_tools: bool = False) -> None:
+        self._searches_tools = searches_tools
 
     def program(self) -> Path:
         """The binary of this kind of machine: the script beside it would be put in place by an install script."""
@@ -75,7 +76,7 @@ class ClaudeCode:
     def work(self, connection: Connection) -> Ran:
         """Run `claude -p` with nothing but the one MCP server."""
         config = connection.place.write("claude-code.mcp.json", connection.config("claude-code.mcp.json"))
-        command = [
+        command: list[str | Path] = [
             self.program(), "-p", ORDER, "--mcp-config", config, "--strict-mcp-config",
             "--allowedTools", "mcp__conductor,ToolSearch", "--output-format", "stream-json", "--verbose",
             "--model", "claude-sonnet-4-5",
@@ -89,18 +90,17 @@ class ClaudeCode:
             # Root may run it only where a mistake stays inside, as in a test.
             "IS_SANDBOX": "1",
             "MCP_CONNECTION_NONBLOCKING": "0",
-            "ENABLE_TOOL_SEARCH": "true" if self.searches_tools else "false",
+            "ENABLE_TOOL_SEARCH": "true" if self._searches_tools else "false",
         }
         return connection.run(command, environment)
 
 
-@dataclass(frozen=True, slots=True)
 class Codex:
     """`codex exec`. The model has a name that Codex does not know: it then offers every tool from the beginning."""
 
-    name: str = "codex"
-    provider: str = "openai"
-    prefix: str = "mcp__conductor."
+    name = "codex"
+    provider = "openai"
+    prefix = "mcp__conductor."
     wire: Wire = OpenaiResponses()
 
     def program(self) -> Path:
@@ -125,13 +125,12 @@ stream_max_retries = 0
         return connection.run([self.program(), "exec", "--json", "--skip-git-repo-check", ORDER], {})
 
 
-@dataclass(frozen=True, slots=True)
 class GeminiCli:
     """`gemini -p`."""
 
-    name: str = "gemini-cli"
-    provider: str = "google"
-    prefix: str = "mcp_conductor_"
+    name = "gemini-cli"
+    provider = "google"
+    prefix = "mcp_conductor_"
     wire: Wire = GeminiContents()
 
     def program(self) -> Path:
@@ -143,7 +142,7 @@ class GeminiCli:
         key = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
         settings = json.loads(connection.config("gemini.settings.json")) | key
         connection.place.write(".gemini/settings.json", json.dumps(settings))
-        command = [
+        command: list[str | Path] = [
             self.program(), "-p", ORDER, "-o", "stream-json", "-m", "gemini-2.5-flash",
             "--skip-trust", "--approval-mode", "yolo",
         ]  # fmt: skip

@@ -41,7 +41,7 @@ class AnthropicMessages:
         return self._message({"type": "text", "text": ""}, {"type": "text_delta", "text": say.text}, "end_turn")
 
     def _message(self, block: Mapping[str, Any], delta: Mapping[str, Any], stop_reason: str) -> bytes:
-        message = {
+        message: dict[str, Any] = {
             "id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": [],
             "stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 10, "output_tokens": 1},
         }  # fmt: skip

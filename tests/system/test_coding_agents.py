@@ -39,7 +39,7 @@ def test_a_coding_agent_takes_a_task_is_refused_a_held_file_and_completes(
     for words in ("lock_held", "src/held.py", "bob", "claim_task"):
         assert words in refused.text
     assert project.did(f"agent:{agent.name}") == [
-        "session.started", "task.claimed", "lock.granted", "task.completed", "lock.released",
+        "lock.granted", "lock.released", "session.started", "task.claimed", "task.completed",
     ]  # fmt: skip
     assert project.call("get_task", task_id=task["id"])["result"] == "rounded to cents"
     assert [lock["agent_id"] for lock in project.call("list_locks")["items"]] == ["bob"]
@@ -70,6 +70,7 @@ def test_a_revoked_token_leaves_a_coding_agent_without_our_tools(
     with ModelServer(agent.wire, _say_nothing_but_done()) as model:
         agent.work(Connection(place, project.daemon.url, token, model.url))
 
+    assert model.offered, "the agent never asked its model"
     assert not [name for name in model.offered if name.startswith(agent.prefix)]
 
 
