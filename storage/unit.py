@@ -186,23 +186,7 @@ class Unit:
     def next_numbers(self, ledger: str, count: int) -> int:
         """Take numbers of a ledger; returns the last of them. The counter's row stays locked until the commit."""
         self._change()
-        counters = tables.counters
-        # On the way of every batch: as text it takes a fifth of the time that building the statement does.
-        mark = "?" if self._statements.dialect.name == "sqlite" else "%s"
-        taken = self._connection.exec_driver_sql(
-            f"UPDATE counters SET last = last + {mark} WHERE organization_id = {mark} AND name = {mark} RETURNING last",  # noqa: S608  # marks only
-            (count, self.organization_id, ledger),
-        ).scalar()
-        if taken is not None:
-            return int(taken)
-        # The first number of the ledger: two may be first at once, so the row is added to, not just inserted.
-        self._statements.get("add", counters).run(
-            self._connection, [{"organization_id": self.organization_id, "name": ledger, "last": count}]
-        )
-        last = self._connection.execute(
-            select(counters.c.last).where(counters.c.organization_id == self.organization_id, counters.c.name == ledger)
-        ).scalar_one()
-        return int(last)
+        return self._take_numbers(ledger, count)
 
     def flush(self) -> int | None:
         """Send out what is kept back, parents first; returns the number of the last event, if any was sent."""
@@ -211,7 +195,9 @@ class Unit:
         if not self._events:
             return None
         sent, self._events = self._events, []
-        last = self.next_numbers("events", len(sent))
+        # Each event was counted as a change when it was recorded: to send it out must not look like another one, or a
+        # command that reads and then refuses would seem to have written.
+        last = self._take_numbers("events", len(sent))
         self._run(
             "insert",
             tables.events,
@@ -230,6 +216,25 @@ class Unit:
             ],
         )
         return last
+
+    def _take_numbers(self, ledger: str, count: int) -> int:
+        counters = tables.counters
+        # On the way of every batch: as text it takes a fifth of the time that building the statement does.
+        mark = "?" if self._statements.dialect.name == "sqlite" else "%s"
+        taken = self._connection.exec_driver_sql(
+            f"UPDATE counters SET last = last + {mark} WHERE organization_id = {mark} AND name = {mark} RETURNING last",  # noqa: S608  # marks only
+            (count, self.organization_id, ledger),
+        ).scalar()
+        if taken is not None:
+            return int(taken)
+        # The first number of the ledger: two may be first at once, so the row is added to, not just inserted.
+        self._statements.get("add", counters).run(
+            self._connection, [{"organization_id": self.organization_id, "name": ledger, "last": count}]
+        )
+        last = self._connection.execute(
+            select(counters.c.last).where(counters.c.organization_id == self.organization_id, counters.c.name == ledger)
+        ).scalar_one()
+        return int(last)
 
     def _send_rows(self) -> None:
         fresh, self._fresh = self._fresh, {}

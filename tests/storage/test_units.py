@@ -28,6 +28,18 @@ def test_a_read_sees_what_the_unit_wrote_before(place: Place) -> None:
         assert tx.tasks.get(task.id) == replace(task, title="second")
 
 
+def test_a_read_that_sends_out_what_was_kept_back_is_no_change(place: Place) -> None:
+    with place.store.transaction(ORGANIZATION) as transaction:
+        tx = transaction.unit(ORGANIZATION)
+        tx.tasks.create(place.project.id, "first")
+        before = tx.writes
+
+        # A command that looks for its idempotency key and then refuses has written nothing.
+        tx.replies.find("agent:ada", "acquire_lock", "k")
+
+        assert tx.writes == before
+
+
 def test_nothing_of_a_unit_that_fails_stays(place: Place) -> None:
     with contextlib.suppress(ZeroDivisionError), place.store.transaction(ORGANIZATION) as transaction:
         transaction.unit(ORGANIZATION).tasks.create(place.project.id, "never")

@@ -87,7 +87,7 @@ class Place:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{(CACHE / NODE).parent}:{os.environ['PATH']}",
+            "PATH": f"{installed(NODE).parent}:{os.environ['PATH']}",
             "HOME": str(self.home),
             "TMPDIR": str(self.folder / "tmp"),
             "LANG": "C.UTF-8",

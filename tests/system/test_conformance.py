@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.conftest import Project
-from tests.system.programs import CACHE, NODE, Place, installed
+from tests.system.programs import NODE, Place, installed
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
@@ -24,7 +24,7 @@ def test_the_conformance_suite_finds_nothing_to_object_to(scenario: str, project
     suite = installed("programs/node_modules/@modelcontextprotocol/conformance/dist/index.js")
     preloaded = Path(__file__).with_name("with_token.mjs")
     command: list[str | Path] = [
-        CACHE / NODE, "--import", preloaded, suite,
+        installed(NODE), "--import", preloaded, suite,
         "server", "--url", f"{project.daemon.url}/mcp", "--scenario", scenario,
     ]  # fmt: skip
 
