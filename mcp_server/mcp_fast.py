@@ -73,6 +73,8 @@ class McpEndpoint:
         reply = (
             b'{"jsonrpc":"2.0","id":', call.id,
             b',"result":{"content":[{"type":"text","text":', orjson.dumps(answer.line),
+            # Some clients show their model only texts, of replies (Gemini CLI) or of refusals (Claude Code).
+            b'},{"type":"text","text":', orjson.dumps(answer.body.decode()),
             b'}],"structuredContent":', answer.body,
             b',"isError":', is_error, end,
         )  # fmt: skip

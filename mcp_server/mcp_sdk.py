@@ -98,7 +98,7 @@ class SdkEndpoint:
             raise MCPError(INVALID_PARAMS, "There is no such tool: tools/list names those that you may call.")
         answer = await self._dispatcher.call(row, _as_json(params.arguments or {}), _caller(context))
         return CallToolResult(
-            content=[TextContent(text=answer.line)],
+            content=[TextContent(text=answer.line), TextContent(text=answer.body.decode())],
             structured_content=orjson.loads(answer.body),
             is_error=answer.code is not None,
         )

@@ -70,12 +70,14 @@ def test_a_list_shows_only_what_the_caller_may_call(opened: Open) -> None:
     assert "conductor_create_token" in shown_to_root
 
 
-def test_a_reply_comes_as_structured_content_and_as_one_line(opened: Open) -> None:
+def test_a_reply_comes_as_structured_content_as_one_line_and_as_text(opened: Open) -> None:
     result = ask(opened.agent, tool_call("conductor_acquire_lock", {"paths": ["a"]}))["result"]
 
     assert result["structuredContent"]["given"] == {"paths": ["a"]}
     assert result["structuredContent"]["nothing"] is None
-    assert result["content"] == [{"type": "text", "text": "acquire_lock für »tok_aaaaaaaaaa«"}]
+    line, whole = result["content"]
+    assert line == {"type": "text", "text": "acquire_lock für »tok_aaaaaaaaaa«"}
+    assert json.loads(whole["text"]) == result["structuredContent"]
 
 
 def test_a_refusal_comes_as_the_one_error_shape(opened: Open) -> None:
@@ -86,7 +88,9 @@ def test_a_refusal_comes_as_the_one_error_shape(opened: Open) -> None:
     result = ask(opened.agent, tool_call("conductor_claim_task", {}))["result"]
 
     assert result["isError"] is True
-    assert result["content"] == [{"type": "text", "text": "nothing_ready: Nothing is ready."}]
+    line, whole = result["content"]
+    assert line == {"type": "text", "text": "nothing_ready: Nothing is ready."}
+    assert json.loads(whole["text"]) == result["structuredContent"]
     assert result["structuredContent"] == {
         "code": "nothing_ready",
         "message": "Nothing is ready.",

@@ -62,14 +62,15 @@ class Sighting:
 class History:
     """Everything that was seen.
 
-    contacts: when each call of an agent was sent and answered. starts: when a daemon served again.
+    contacts: when each call of an agent was sent and answered. starts: when something was killed, and when after it
+    the daemon was seen to serve again.
     """
 
     grants: list[Grant] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
     contacts: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    starts: list[float] = field(default_factory=list)
+    starts: list[tuple[float, float]] = field(default_factory=list)
 
 
 def violations(history: History) -> list[str]:
@@ -170,8 +171,8 @@ def _stuck(history: History) -> Iterator[str]:
             calls = [call for call in history.contacts.get(holders[lock_id], ()) if call[0] <= sighting.answered]
             heard = max((min(answered, sighting.answered) for _, answered in calls), default=0.0)
             alive = max(told[lock_id], heard + ttl_s[lock_id])
-            started = max((at for at in history.starts if at <= sighting.answered), default=None)
-            until = alive if started is None else max(alive, started + GRACE_S)
+            started = [min(served, sighting.answered) for killed, served in history.starts if killed < sighting.answered]
+            until = max([alive, *(at + GRACE_S for at in started)])
             if sighting.sent > until + STUCK_S:
                 yield f"stuck: {lock_id} ended at {until:.3f} at the latest and was in force at {sighting.sent:.3f}"
 

@@ -144,7 +144,7 @@ def test_a_call_that_is_under_way_may_already_have_renewed() -> None:
 @pytest.mark.parametrize(("sent", "wanted"), [(29.0, set()), (31.5, {"stuck"})])
 def test_a_lease_may_last_the_grace_after_a_start_and_no_longer(sent: float, wanted: set[str]) -> None:
     history = right()
-    history.starts.append(15.0)
+    history.starts.append((14.0, 15.0))
     history.sightings.append(Sighting(sent, sent + 0.1, frozenset({"lck_c"}), is_all=False))
 
     assert found(history) == wanted
