@@ -25,7 +25,7 @@ def test_a_coding_agent_takes_a_task_is_refused_a_held_file_and_completes(
     agent: CodingAgent, project: Project, place: Place
 ) -> None:
     token = project.register(agent.name, provider=agent.provider)
-    task = project.call("create_task", title="Round the total", files=["src/app.py"])
+    task = project.call("create_task", title="Round the total", description="to whole cents", files=["src/app.py"])
     project.daemon.call("acquire_lock", token=project.register("bob"), paths=["src/held.py"])
 
     with ModelServer(agent.wire, _take_be_refused_complete()) as model:
@@ -36,7 +36,8 @@ def test_a_coding_agent_takes_a_task_is_refused_a_held_file_and_completes(
     session, claimed, refused, completed = model.shown
     assert not any(shown.is_error for shown in (session, claimed, completed)), model.shown
     assert refused.is_error is not False
-    for words in ("lock_held", "src/held.py", "bob", "claim_task"):
+    assert "to whole cents" in claimed.text, "the model does not see what the task is about"
+    for words in ("lock_held", "src/held.py", "bob", "claim_task", "another ready task may touch other files"):
         assert words in refused.text
     assert project.did(f"agent:{agent.name}") == [
         "lock.granted", "lock.released", "session.started", "task.claimed", "task.completed",
