@@ -39,6 +39,14 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonPro
         process.close()
 
 
+def url_for_module(request: pytest.FixtureRequest) -> str | None:
+    """The URL that a fixture with DATABASES as its parameters starts its daemon with; None: SQLite in its home."""
+    if request.param == "sqlite":
+        return None
+    database: Urls = request.getfixturevalue("database_of_module")
+    return database.single
+
+
 @pytest.fixture(scope="module")
 def database_of_module(postgres: Server, postgres_template: Urls, request: pytest.FixtureRequest) -> Iterator[Urls]:
     """A PostgreSQL database for all tests of a file."""

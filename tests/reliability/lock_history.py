@@ -171,7 +171,9 @@ def _stuck(history: History) -> Iterator[str]:
             calls = [call for call in history.contacts.get(holders[lock_id], ()) if call[0] <= sighting.answered]
             heard = max((min(answered, sighting.answered) for _, answered in calls), default=0.0)
             alive = max(told[lock_id], heard + ttl_s[lock_id])
-            started = [min(served, sighting.answered) for killed, served in history.starts if killed < sighting.answered]
+            started = [
+                min(served, sighting.answered) for killed, served in history.starts if killed < sighting.answered
+            ]
             until = max([alive, *(at + GRACE_S for at in started)])
             if sighting.sent > until + STUCK_S:
                 yield f"stuck: {lock_id} ended at {until:.3f} at the latest and was in force at {sighting.sent:.3f}"

@@ -35,9 +35,14 @@ class Storm:
     def count(self) -> None:
         """One operation was answered."""
         self.done += 1
-        if self.done % 100 == 0: print(self.done, __import__("time").monotonic())
+        if self.done % 100 == 0:
+            print(self.done, __import__("time").monotonic())
         if self.hurry_s and self.done % 10 == 0:
-            self.owner.daemon.clock.move(self.hurry_s)
+            self.hurry(self.hurry_s)
+
+    def hurry(self, seconds: float) -> None:
+        """Set the clock of everybody ahead."""
+        self.owner.daemon.clock.move(seconds)
 
     @property
     def is_over(self) -> bool:

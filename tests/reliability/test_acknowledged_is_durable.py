@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.reliability.conftest import DATABASES
+from tests.reliability.conftest import DATABASES, url_for_module
 from tests.support.daemon import DaemonProcess, running
-from tests.support.postgres import Urls
 
 PLACES = ("before_commit", "after_commit", "before_reply")
 # What time does in a host comes to these places too, and would take the kill away from the write.
@@ -66,11 +65,7 @@ class Scene:
 @pytest.fixture(scope="module", params=DATABASES)
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One daemon for all kills on a database."""
-    url = None
-    if request.param == "postgresql":
-        database: Urls = request.getfixturevalue("database_of_module")
-        url = database.single
-    with running(tmp_path_factory.mktemp("durable"), database_url=url, environment=QUIET) as daemon:
+    with running(tmp_path_factory.mktemp("durable"), database_url=url_for_module(request), environment=QUIET) as daemon:
         ada = daemon.call("register_agent", agent_id="ada", name="Ada")["token"]
         # The first use of a token is a write of its own: it is over before the first kill.
         daemon.call("heartbeat", ada, status="idle")
