@@ -23,6 +23,9 @@ from conductor.domain.organizations import Project, Token
 from conductor.operations import access as ops
 from storage.unit_of_work import UnitOfWork
 
+MOST_WAITING = 100
+"""Requests that wait in one project: more than people read, and each is looked through by the others."""
+
 
 class Admission:
     """Keeps the requests of one project.
@@ -97,6 +100,13 @@ class Admission:
 
     def _new_request(self, request: ops.RequestAccess, latest: AccessRequest | None, call: Call) -> ops.AccessAnswer:
         tx = call.tx
+        waiting = [other for other in tx.access_requests.pending(self._project().id) if other.expires_at > call.now]
+        if len(waiting) >= MOST_WAITING:
+            raise errors.RateLimited(
+                f"{len(waiting)} requests wait here already: somebody must decide on some before others can ask.",
+                facts={"waiting": len(waiting)},
+                wait_s=60,
+            )
         if latest is not None and latest.status is RequestStatus.PENDING:
             tx.access_requests.save(replace(latest, status=RequestStatus.EXPIRED))
             tx.record(EventKind.ACCESS_EXPIRED, latest.id, project_id=self._project().id, agent_id=latest.agent_id)

@@ -82,7 +82,7 @@ class Agent:
             locks=[views.lock(lease) for lease in self._locks.table.of_agent(self._name) if lease.is_live(call.now)],
             budget=views.budget(levels, tx.costs.spent(Scope.AGENT, project.id, self._name, Window.MONTH)),
             notices=self._notices(call),
-            next=self._next(agent, task),
+            next=self._next(agent, task, is_spent=any(level.quota.hard and level.exceeded for level in levels)),
         )
 
     def _next_heartbeat_s(self) -> int:
@@ -95,9 +95,12 @@ class Agent:
         told = call.tx.notices.hand_over(call.project_id, self._name)
         return [ops.Notice(kind=kind, text=text) for kind, text in told]
 
-    def _next(self, agent: agents.Agent, task: tasks.Task | None) -> list[ops.NextCall]:
+    def _next(self, agent: agents.Agent, task: tasks.Task | None, *, is_spent: bool) -> list[ops.NextCall]:
         if agent.role not in WORKERS:
             return [ops.NextCall(tool="list_tasks", args={"status": ["in_progress"]}, because="see what is being done")]
+        if task is None and is_spent:
+            because = "a budget is spent, so no task can be claimed: see which one and when it resets"
+            return [ops.NextCall(tool="get_quota", args={}, because=because)]
         if task is None:
             return [ops.NextCall(tool="claim_task", args={}, because="you hold no task: take the best ready one")]
         return [

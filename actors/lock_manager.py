@@ -18,6 +18,12 @@ from conductor.domain.organizations import ConflictStrategy, Project
 from conductor.operations import locks as ops
 from storage.unit_of_work import UnitOfWork
 
+MOST_WEIGHT = 512
+"""Weight of the patterns of one request, see paths.weight: one pattern of the dearest kind, or many of a milder."""
+
+MOST_HELD_WEIGHT = 2_048
+"""Weight of all patterns that one agent leases: what others' requests are compared with."""
+
 REFUSING = frozenset({ConflictStrategy.LOCK, ConflictStrategy.ZONE})
 """Strategies under which a conflicting lease is refused; the others grant it and report the overlap."""
 
@@ -59,6 +65,7 @@ class LockManager:
 
         Raises LockHeld, ZoneDenied.
         """
+        self._require_bearable(wanted)
         self.require_allowed(wanted.agent_id, wanted.paths)
         project = self._project()
         lease, kind = self.table.decide_acquire(
@@ -152,11 +159,24 @@ class LockManager:
         project = self._project()
         roots = [project.root_path] if project.root_path else []
         fold = project.settings.fold_case
-        return tuple(sorted({paths.canonical(text, fold_case=fold, roots=roots) for text in texts}))
+        canonical = tuple(sorted({paths.canonical(text, fold_case=fold, roots=roots) for text in texts}))
+        heavy = sum(paths.weight(path) for path in canonical)
+        if heavy > MOST_WEIGHT:
+            raise _too_heavy("This request's patterns", heavy, MOST_WEIGHT)
+        return canonical
 
     def as_compared(self, kept: Sequence[str]) -> tuple[str, ...]:
         """Bring a task's paths into the form that is compared now: a reopened one may be older than the folding."""
         return self.canonical(kept) if self._project().settings.fold_case else tuple(kept)
+
+    def _require_bearable(self, wanted: Wanted) -> None:
+        """Refuse an agent that gathers patterns with which every other request would have to be compared at length."""
+        asked = sum(paths.weight(path) for path in wanted.paths)
+        if asked == 0:
+            return
+        held = sum(paths.weight(path) for lease in self.table.of_agent(wanted.agent_id) for path in lease.paths)
+        if held + asked > MOST_HELD_WEIGHT:
+            raise _too_heavy("Your patterns together", held + asked, MOST_HELD_WEIGHT)
 
     def _put(self, lease: Lease, kind: Grant, tx: UnitOfWork) -> None:
         tx.locks.grant(lease, kind)
@@ -212,3 +232,11 @@ def survived(leases: Sequence[Lease], stopped_at: datetime | None, now: datetime
         remaining = (lease.expires_at - now).total_seconds()
         kept.append(lease if remaining >= least else replace(lease, expires_at=now + timedelta(seconds=least)))
     return kept
+
+
+def _too_heavy(what: str, weight: int, most: int) -> errors.PathInvalid:
+    return errors.PathInvalid(
+        f"{what} have too many ** between too many segments ({weight}, at most {most}): lease a folder instead, such "
+        "as src/, or name the files.",
+        facts={"weight": weight, "most": most},
+    )

@@ -13,8 +13,8 @@ from actors.admission import Admission
 from actors.call import Call
 from actors.issuing import Issuer, revoke
 from actors.roster import Roster
-from conductor.domain import access, errors, ids, paths
-from conductor.domain.access import ADMIN_UP, AGENT_ROLES, Role
+from conductor.domain import access, agents, errors, ids, paths
+from conductor.domain.access import ADMIN_UP, Role
 from conductor.domain.agents import Agent, AgentStatus, Health, RequestStatus
 from conductor.domain.errors import NextStep
 from conductor.domain.events import EventKind
@@ -124,6 +124,13 @@ class ProjectKeeper:
             )
         if before is not None:
             self._require_grant(call, before.role)
+            if call.caller.agent_name is not None:
+                raise errors.Forbidden(
+                    f"Only a person supersedes an agent: its token would let you act as {before.agent_id}.",
+                    facts={"agent_id": before.agent_id},
+                )
+        allowed, denied = self._paths(request.allowed_paths), self._paths(request.denied_paths)
+        denied = self._require_within_own(call, allowed, denied)
         agent = replace(
             before or self._newcomer(request.agent_id, call),
             name=request.name,
@@ -131,8 +138,8 @@ class ProjectKeeper:
             model=request.model,
             role=role,
             capabilities=tuple(dict.fromkeys(request.capabilities)),
-            allowed_paths=self._paths(request.allowed_paths),
-            denied_paths=self._paths(request.denied_paths),
+            allowed_paths=allowed,
+            denied_paths=denied,
             token_budget=request.token_budget,
             instructions_file=None if request.instructions_file is None else self._path(request.instructions_file),
             updated_at=call.now,
@@ -176,10 +183,10 @@ class ProjectKeeper:
             token_expires_in_days=request.expires_in_days,
             deliver_to_requester=to_requester,
         )
+        agent = replace(agent, denied_paths=self._require_within_own(call, agent.allowed_paths, agent.denied_paths))
         self._keep_agent(agent, is_new=before is None, tx=call.tx)
-        # A token carries its role: one of a mightier role must not outlive it.
-        former = call.tx.tokens.live_of_agent(self.project.id, agent.agent_id, call.now)
-        revoke([token for token in former if AGENT_ROLES.index(token.role) < AGENT_ROLES.index(role)], call.tx)
+        # Who is let in under the name is the agent from now on: nobody else may go on as it.
+        revoke(call.tx.tokens.live_of_agent(self.project.id, agent.agent_id, call.now), call.tx)
         text = None
         if not to_requester:
             text, approved = self._admission.hand_over(approved, agent, call)
@@ -255,6 +262,14 @@ class ProjectKeeper:
             denied_paths=list(agent.denied_paths),
             token_budget=agent.token_budget,
         )
+
+    def _require_within_own(self, call: Call, allowed: tuple[str, ...], denied: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse an agent that lets another further in than itself; gives the denied paths, its own among them."""
+        if call.caller.agent_name is None:
+            return denied
+        own = self._roster.get(call.caller.agent_name)
+        agents.require_allowed(replace(own, denied_paths=()), allowed or ("**",))
+        return tuple(sorted({*denied, *own.denied_paths}))
 
     def _require_grant(self, call: Call, role: Role) -> None:
         if call.caller.role in ADMIN_UP or access.may_grant(call.caller.role, role):

@@ -201,10 +201,11 @@ class QuotaKeeper:
 
     @staticmethod
     def _source(request: ops.RecordCost, call: Call) -> str:
-        # Without a source the keys are the reporter's own: two agents that count from one must not take each other's
-        # events for theirs. A named source is one for the whole organisation, whoever delivers its events; its prefix
-        # keeps anybody from naming another's own.
-        return call.caller.scope_key if request.source is None else f"named:{request.source}"
+        # An agent's keys are its own, whatever source it names: nobody takes another's events for theirs, or takes
+        # their keys away. A service's source is one for the whole organisation, whichever of its tokens delivers.
+        if call.caller.kind is TokenKind.AGENT:
+            return f"{call.caller.scope_key}:{request.source or ''}"
+        return f"named:{request.source or 'service'}"
 
     @staticmethod
     def _hash(request: ops.RecordCost, project_id: str | None, agent_id: str | None) -> str:

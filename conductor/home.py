@@ -102,6 +102,11 @@ class Home:
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.path.stat().st_uid != os.geteuid():
+                raise errors.Invalid(
+                    f"The home {self.path} belongs to another user, who could plant secrets in it: take a "
+                    "folder of your own with --home DIR."
+                )
             if _is_open(self.path.stat()) and not self._is_ours():
                 raise errors.Invalid(
                     f"The home {self.path} holds other files and is open to other users: take a folder of its own "
@@ -192,7 +197,12 @@ def find_connection(environ: Mapping[str, str]) -> Connection:
     if not url.startswith(("http://", "https://")):
         raise errors.Invalid("CONDUCTOR_URL must begin with http:// or https://, such as http://127.0.0.1:8787.")
     token = environ.get("CONDUCTOR_TOKEN", "").strip()
-    if not token and _numeric(url) == _numeric(own_url):
+    if not token and running is not None and _numeric(url) == _numeric(own_url):
+        if not _is_alive(running.pid):
+            # Whoever listens on a dead daemon's port must not be handed its owner's token.
+            raise errors.Unavailable(
+                f"No daemon answers at {url}: its process is gone ({running.pid}). Start it again with `conductor up`."
+            )
         token = home.owner_token() or ""
     if not token:
         raise errors.Unauthenticated(
@@ -200,6 +210,16 @@ def find_connection(environ: Mapping[str, str]) -> Connection:
             "gave."
         )
     return Connection(url, token, project)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_private(path: Path, text: str) -> None:

@@ -144,7 +144,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], *, home: Path,
 
 
 def explain(loaded: Loaded) -> list[Shown]:
-    """Each setting with its value and source, in the order of the reference, for `conductord config`."""
+    """Each setting with its value and source, in the order of the reference, for `conductor config`."""
     shown = []
     for name, source in loaded.sources.items():
         group, _, field = name.partition(".")
@@ -310,11 +310,11 @@ Made from `conductor/setting_groups.py` by `conductor.settings.reference_markdow
 
 Nothing need be set. A flag beats the environment, the environment beats the file, the file beats the default. The file
 is `conductor.toml` in the home folder, or the one that `CONDUCTOR_CONFIG` names; `configs/conductor.toml` in the
-repository shows every setting. `conductord config` prints each value and where it came from.
+repository shows every setting. `conductor config` prints each value and where it came from.
 
 Every setting can be given as `CONDUCTOR_<GROUP>__<NAME>`, two underscores between; the table shows the shorter name
-where there is one. An empty variable counts as not set. An unknown setting stops the start. A relative path counts
-from the current folder, in the file from the file's folder.
+where there is one. An empty variable counts as not set. An unknown setting of a group stops the start. A relative
+path counts from the current folder, in the file from the file's folder.
 
 These variables are no settings but say where things are:
 

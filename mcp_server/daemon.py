@@ -37,6 +37,7 @@ from mcp_server import command_line, first_run, greeting
 from mcp_server.app import Parts, build_app
 from mcp_server.auth import Authenticator
 from mcp_server.health import Health
+from mcp_server.http_protocol import BoundedProtocol
 from mcp_server.metrics import Metrics
 from mcp_server.tokens import TokenDesk
 from mcp_server.watch import Watch
@@ -47,9 +48,7 @@ log = telemetry.logger("daemon")
 
 HOST_READY_S = 30.0
 
-_ENDS_TOKENS = frozenset({"remove_member", "revoke_token"}) | {
-    name for name, row in catalogue.CATALOGUE.items() if row.carries_token
-}
+_ENDS_TOKENS = frozenset({"approve_access", "register_agent", "remove_member", "revoke_token", "rotate_token"})
 """Operations after which some token may be good no longer: nobody is let in by what is remembered."""
 
 
@@ -79,12 +78,19 @@ def run(arguments: Sequence[str], build: Build) -> int:
         loaded = settings.load(flags, environ, home=home.path, config=given.config)
         first_run.require_own_packages()
         catalogue.require_complete()
+        _require_port(loaded.settings)
         home.prepare()
         with contextlib.ExitStack() as stack:
             return _serve(home, loaded.settings, given.new_owner_token, version, build, stack)
     except errors.ConductorError as error:
         print(f"conductord: {error.message}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        _complain("stopped while starting; nothing was left running")
+        return 130
+    except PermissionError as error:
+        _complain(f"{error.filename} belongs to another user: run this as its owner, or take another home with --home")
+        return 3
 
 
 def _serve(
@@ -162,7 +168,7 @@ class Service:
         self._exit_code = 0
         self._metrics = metrics = Metrics()
         self._dispatcher = Dispatcher(store, fleet, chosen.leases, self._observe, read_threads=chosen.storage.pool_size)
-        desk = TokenDesk(self._dispatcher)
+        desk = TokenDesk(self._dispatcher, store)
         self._authenticator = authenticator = Authenticator(desk.find, home.pepper(), clock, desk.mark_used)
         self._desk = desk
         self._watch = Watch(self._dispatcher, fleet, lock, runtime, self._health, metrics, clock, self._give_up)
@@ -174,7 +180,7 @@ class Service:
                 app,
                 host=chosen.server.host,
                 port=chosen.server.port,
-                http="httptools",
+                http=BoundedProtocol,
                 loop="none",
                 lifespan="on",
                 log_config=None,
@@ -271,6 +277,22 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._told(self.servers[0].sockets[0].getsockname()[1])
+
+
+def _require_port(chosen: Settings) -> None:
+    """Refuse a port that is taken before anything is made. Raises Invalid."""
+    host, port = chosen.server.host, chosen.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as wrong:
+            raise errors.Invalid(
+                f"Cannot listen on {host}:{port} ({wrong.strerror}): another program may have it. Choose another with "
+                "--port N, or any free one with --port 0.",
+                facts={"host": host, "port": port},
+            ) from None
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from conductor import secrets_hash
 from conductor.domain import access, errors, ids
 from conductor.domain.access import Role, TokenKind
 from conductor.domain.events import EventKind
-from conductor.domain.organizations import Token
+from conductor.domain.organizations import Organization, Token
 from conductor.home import Home
 from storage.store import Store
 from storage.unit_of_work import UnitOfWork
@@ -68,9 +68,7 @@ def _found(store: Store, pepper: bytes) -> str:
 
 def _renew_owner(store: Store, pepper: bytes) -> str:
     """End all tokens of the owners of the installation and make one for the first of them."""
-    with store.cross_tenant() as everything:
-        organizations = everything.organizations(limit=200)
-    for organization in organizations.items:
+    for organization in _organizations(store):
         with store.transaction(organization.id) as transaction:
             tx = transaction.unit(organization.id)
             roots = [member for member in tx.organizations.owners() if member.role is Role.ROOT]
@@ -82,6 +80,17 @@ def _renew_owner(store: Store, pepper: bytes) -> str:
                     tx.record(EventKind.TOKEN_REVOKED, token.id, member_id=member.id)
             return _token(tx, roots[0].id, pepper)
     raise errors.NotFound("No organization has an owner of the installation: this is not a store of ours.")
+
+
+def _organizations(store: Store) -> Iterator[Organization]:
+    cursor = None
+    while True:
+        with store.cross_tenant() as everything:
+            page = everything.organizations(limit=200, cursor=cursor)
+        yield from page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def _token(tx: UnitOfWork, member_id: str, pepper: bytes) -> str:

@@ -15,7 +15,8 @@ Conductor is ready at {url}
   owner's token  {shown} in {owner_file}
   logs           {log_folder}
 
-Connect an agent: make it known, then tell its client. In the repository it works on:
+Connect an agent: make it known, then tell its client. Its token is shown once; for a new one add --supersede. In the
+repository it works on:
 
   export CONDUCTOR_TOKEN=$(conductor agent register claude-1 "Claude 1" --field token)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,8 @@ from storage import outages
 from storage.store import Store
 
 log = telemetry.logger("tokens")
+
+READERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,11 @@ class Row:
 class TokenDesk:
     """Finds tokens, and notes that they have reached their bearers."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, store: Store) -> None:
         self._dispatcher = dispatcher
+        self._store = store
+        # Threads of its own: whoever asks long questions must not keep others from being let in.
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="tokens")
         self._notes: set[asyncio.Task[None]] = set()
 
     async def find(self, token_id: str) -> Row | None:
@@ -50,7 +56,7 @@ class TokenDesk:
         if not ids.is_id(token_id, ids.Kind.TOKEN):
             return None
         try:
-            return await self._dispatcher.read(lambda store: _find(store, token_id))
+            return await asyncio.get_running_loop().run_in_executor(self._readers, _find, self._store, token_id)
         except errors.ConductorError:
             raise
         except Exception as error:
@@ -68,6 +74,7 @@ class TokenDesk:
     async def close(self) -> None:
         """Let notes under way finish."""
         await asyncio.gather(*self._notes, return_exceptions=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def _mark(self, row: TokenRow) -> None:
         try:

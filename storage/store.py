@@ -23,6 +23,9 @@ from storage.cross_tenant import CrossTenant
 from storage.statements import Statements
 from storage.unit_of_work import UnitOfWork
 
+SPARE_READERS = 3
+"""Connections beside those of the readers: for letting callers in, and for looking after the daemon."""
+
 BUCKETS = 64
 """Keepers are dealt to hosts by bucket; more hosts than buckets would stand idle."""
 
@@ -85,7 +88,7 @@ class Store:
             url, read_only=False, pool_size=pool_size, statement_timeout_s=statement_timeout_s
         )
         self._reader = engine.open_engine(
-            url, read_only=True, pool_size=pool_size, statement_timeout_s=statement_timeout_s
+            url, read_only=True, pool_size=pool_size + SPARE_READERS, statement_timeout_s=statement_timeout_s
         )
         self._statements = Statements(self._writer.dialect)
 

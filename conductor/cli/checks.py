@@ -36,6 +36,8 @@ _LEAST_FREE_BYTES = 200_000_000
 _CLOCK_S = 5.0
 _START = "conductor up"
 
+_NEW_TOKEN = "unset CONDUCTOR_TOKEN (then the home's owner.token is used), or: conductor up --new-owner-token"
+
 
 class State(StrEnum):
     """How a check came out."""
@@ -180,7 +182,7 @@ def _token(found: home.Connection) -> Check:
         with Client(found.url, found.token, patience=calling.PATIENCE) as client:
             return Check("token", State.GOOD, f"The token is valid: {client.whoami().line()}.")
     except errors.ConductorError as refused:
-        return Check("token", State.BAD, f"The token is refused: {refused.message}", "conductor token create usr")
+        return Check("token", State.BAD, f"The token is refused: {refused.message}", _NEW_TOKEN)
 
 
 def _clock(url: str, seen: probe.Probe) -> Check:

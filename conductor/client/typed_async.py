@@ -63,7 +63,7 @@ class AsyncOperations(ABC):
         return await self.call(tasks.CREATE_TASK, request_of(tasks.CREATE_TASK, {"title": title, "description": description, "priority": priority, "dependencies": dependencies, "parent_id": parent_id, "files": files, "tags": tags, "requires": requires, "assigned_to": assigned_to, "due_at": due_at, "max_attempts": max_attempts, "estimated_cost_usd": estimated_cost_usd, "evidence": evidence, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def claim_task(self, *, task_id: str | None = None, acquire_locks: bool = True, lease_s: int = 900, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> ClaimedTask:
-        """Take a task and lease its files; without task_id the best ready task for you. Raises NotReady, AlreadyClaimed, LockHeld, ZoneDenied, BudgetExceeded, NothingReady."""
+        """Take a task and lease its files; without task_id the best ready task for you. Raises NotReady, AlreadyClaimed, LockHeld, ZoneDenied, PathInvalid, BudgetExceeded, NothingReady."""
         return await self.call(tasks.CLAIM_TASK, request_of(tasks.CLAIM_TASK, {"task_id": task_id, "acquire_locks": acquire_locks, "lease_s": lease_s, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def update_task(self, *, task_id: str, attempt: int | None = None, status: TaskStatusWord | None = None, note: str | None = None, progress: float | None = None, blocked_by: Sequence[str] | None = None, dependencies: Sequence[str] | None = None, title: str | None = None, description: str | None = None, priority: PriorityWord | None = None, files: Sequence[str] | None = None, tags: Sequence[str] | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> Task:
@@ -91,11 +91,11 @@ class AsyncOperations(ABC):
         return await self.call(locks.LIST_LOCKS, request_of(locks.LIST_LOCKS, {"path": path, "limit": limit, "cursor": cursor, "agent_id": agent_id, "project_id": project_id, "organization_id": organization_id}))
 
     async def register_agent(self, *, agent_id: str, name: str, provider: str | None = None, model: str | None = None, capabilities: Sequence[str] = (), role: AgentRoleWord = AgentRole.CONTRIBUTOR, allowed_paths: Sequence[str] = (), denied_paths: Sequence[str] = (), token_budget: int | None = None, instructions_file: str | None = None, supersede: bool = False, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> RegisteredAgent:
-        """Let an agent in at once, or change one, and get its token; nothing of its history is deleted. Raises AgentExists, PathInvalid."""
+        """Let an agent in at once, or change one, and get its token; nothing of its history is deleted. Raises AgentExists, PathInvalid, ZoneDenied."""
         return await self.call(agents.REGISTER_AGENT, request_of(agents.REGISTER_AGENT, {"agent_id": agent_id, "name": name, "provider": provider, "model": model, "capabilities": capabilities, "role": role, "allowed_paths": allowed_paths, "denied_paths": denied_paths, "token_budget": token_budget, "instructions_file": instructions_file, "supersede": supersede, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def request_access(self, *, agent_id: str, name: str, agent_type: str, provider: str | None = None, model: str | None = None, capabilities: Sequence[str] = (), requested_role: AgentRoleWord = AgentRole.CONTRIBUTOR, reason: str | None = None, claim: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> AccessAnswer:
-        """Ask to be let in; repeat it with the claim from the first answer until it carries your token."""
+        """Ask to be let in; repeat it with the claim from the first answer until it carries your token. Raises RateLimited."""
         return await self.call(access.REQUEST_ACCESS, request_of(access.REQUEST_ACCESS, {"agent_id": agent_id, "name": name, "agent_type": agent_type, "provider": provider, "model": model, "capabilities": capabilities, "requested_role": requested_role, "reason": reason, "claim": claim, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def heartbeat(self, *, status: HeartbeatStatusWord, task_id: str | None = None, stage: str | None = None, context_used: int | None = None, context_limit: int | None = None, note: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> HeartbeatReply:
@@ -123,7 +123,7 @@ class AsyncOperations(ABC):
         return await self.call(costs.GET_COSTS, request_of(costs.GET_COSTS, {"group_by": group_by, "since": since, "until": until, "agent_id": agent_id, "task_id": task_id, "model": model, "provider": provider, "project_id": project_id, "organization_id": organization_id}))
 
     async def approve_access(self, *, request_id: str, role: AgentRoleWord | None = None, expires_in_days: int | None = None, allowed_paths: Sequence[str] | None = None, deliver: DeliveryWord = Delivery.REQUESTER, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> ApprovedAccess:
-        """Let an agent in that asked. Raises NotPending, PathInvalid."""
+        """Let an agent in that asked. Raises NotPending, PathInvalid, ZoneDenied."""
         return await self.call(access.APPROVE_ACCESS, request_of(access.APPROVE_ACCESS, {"request_id": request_id, "role": role, "expires_in_days": expires_in_days, "allowed_paths": allowed_paths, "deliver": deliver, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def reject_access(self, *, request_id: str, reason: str, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> RejectedAccess:

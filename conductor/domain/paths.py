@@ -85,6 +85,15 @@ def canonical(text: str, *, fold_case: bool = False, roots: Sequence[str] = ()) 
     return _assembled(text, segments, is_folder=normal.rpartition("/")[2] in {"", ".", ".."})
 
 
+def weight(text: str) -> int:
+    """Tell how dear a canonical pattern is to compare: segments times deep wildcards, where there are several.
+
+    0 for whatever people write; up to MAX_SEGMENTS * MAX_DEEP for what is made to be dear.
+    """
+    deep = text.count("**")
+    return 0 if deep < 2 else deep * (text.count("/") + 1)
+
+
 def is_pattern(text: str) -> bool:
     """Say whether a canonical text can stand for more than one path."""
     return "*" in text or "?" in text or text.endswith("/")

@@ -194,12 +194,22 @@ def require_attempt(task: Task, agent_id: str, attempt: int) -> None:
         return
     # A completed task still names who completed it, and nobody holds it.
     holder = task.holder if task.status in HELD else None
-    stands = f"is now held by {holder} (attempt {task.attempt})" if holder else f"is {task.status}"
+    step = errors.NextStep("claim_task", {}, "take the best ready task")
+    if holder == agent_id:
+        sentence = f"You hold {task.id} by attempt {task.attempt}, not {attempt}: call again with that one."
+        step = errors.NextStep("get_task", {"task_id": task.id}, "see your attempt")
+    elif task.status is TaskStatus.COMPLETED and (task.holder, task.attempt) == (agent_id, attempt):
+        sentence = f"You completed {task.id} already: nothing is left to do there. Take another task with claim_task."
+    else:
+        stands = f"is held by {holder} (attempt {task.attempt})" if holder else f"is {task.status}"
+        sentence = (
+            f"Attempt {attempt} of {task.id} is not yours or is over: the task {stands}. Leave its files alone; take a "
+            "task with claim_task."
+        )
     raise errors.StaleAttempt(
-        f"Attempt {attempt} of {task.id} by {agent_id} is over: the task {stands}. "
-        "Stop working on it and leave its files alone; claim a task anew with claim_task.",
+        sentence,
         facts={"task_id": task.id, "attempt": task.attempt, "status": task.status.value, "holder": holder},
-        next=[errors.NextStep("claim_task", {}, "take the best ready task")],
+        next=[step],
     )
 
 

@@ -140,6 +140,7 @@ REQUEST_ACCESS = Operation(
     ("access", "request"),
     ("agent_id", "name"),
     writes=True,
+    raises=(errors.RateLimited,),
     carries_token=True,
 )
 APPROVE_ACCESS = Operation(
@@ -151,7 +152,7 @@ APPROVE_ACCESS = Operation(
     ("access", "approve"),
     ("request_id",),
     writes=True,
-    raises=(errors.NotPending, errors.PathInvalid),
+    raises=(errors.NotPending, errors.PathInvalid, errors.ZoneDenied),
     locate="request_id",
     carries_token=True,
 )

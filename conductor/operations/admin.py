@@ -222,7 +222,9 @@ ADD_MEMBER = Operation(
     writes=True,
     of_organization=True,
 )
-LIST_MEMBERS = Operation("list_members", ListMembers, MemberPage, Keeper.STORE, PEOPLE, ("member", "list"))
+LIST_MEMBERS = Operation(
+    "list_members", ListMembers, MemberPage, Keeper.STORE, PEOPLE, ("member", "list"), of_organization=True
+)
 REMOVE_MEMBER = Operation(
     "remove_member",
     RemoveMember,

@@ -177,7 +177,7 @@ REGISTER_AGENT = Operation(
     ("agent", "register"),
     ("agent_id", "name"),
     writes=True,
-    raises=(errors.AgentExists, errors.PathInvalid),
+    raises=(errors.AgentExists, errors.PathInvalid, errors.ZoneDenied),
     carries_token=True,
 )
 HEARTBEAT = Operation(

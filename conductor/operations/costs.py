@@ -26,7 +26,7 @@ class RecordCost(ProjectWrite):
     task_id: Id | None = None
     agent_id: Name | None = Field(default=None, description="only a service names the agent")
     occurred_at: Moment | None = None
-    source: Label | None = Field(default=None, description="whose keys these are; without it your own")
+    source: Label | None = Field(default=None, description="what reports; an agent's keys are its own")
     idempotency_key: Key = Field(description="the event's own key")
 
 

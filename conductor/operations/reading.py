@@ -10,6 +10,7 @@ from conductor.domain import errors
 from conductor.operations.row import Operation, Request
 
 RequestT = TypeVar("RequestT", bound=Request)
+MANY = 100
 SHOWN = 5
 """So many faults of one request are named; the rest are counted."""
 
@@ -26,6 +27,12 @@ def read_request(row: Operation[RequestT, Any], arguments: bytes) -> RequestT:
 
 
 def _invalid(row: Operation[Any, Any], error: ValidationError) -> errors.Invalid:
+    if (count := error.error_count()) > MANY:
+        # To word ninety thousand faults takes longer than a thousand calls.
+        return errors.Invalid(
+            f"{row.name}: {count} values are wrong. Nothing was done; send less, and what the operation takes.",
+            facts={"operation": row.name, "faults": []},
+        )
     # The input itself is left out: it may be a secret, and it may be a megabyte.
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     told = [_sentence(row, fault) for fault in faults[:SHOWN]]

@@ -240,6 +240,7 @@ CLAIM_TASK = Operation(
         errors.AlreadyClaimed,
         errors.LockHeld,
         errors.ZoneDenied,
+        errors.PathInvalid,
         errors.BudgetExceeded,
         errors.NothingReady,
     ),

@@ -28,11 +28,17 @@ def _clean(text: str, allowed: frozenset[str] = frozenset()) -> str:
     return text
 
 
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is nothing but blanks in it")
+    return text
+
+
 def _clean_lines(text: str) -> str:
     return _clean(text, _BREAKS)
 
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_clean)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_clean), AfterValidator(_said)]
 """One line of text."""
 
 Text = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_clean_lines)]

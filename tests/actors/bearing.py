@@ -19,7 +19,7 @@ from tests.support.world import PEPPER, Who, World
 
 async def enter(world: World, token: str) -> Who:
     """Show a token and give its bearer; the first use is noted, as the daemon does it. Raises Unauthenticated."""
-    desk = TokenDesk(world.dispatcher)
+    desk = TokenDesk(world.dispatcher, world.store)
     door = Authenticator(desk.find, PEPPER, world.clock, desk.mark_used)
     caller = await door.authenticate(b"Bearer " + token.encode())
     await desk.close()

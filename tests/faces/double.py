@@ -30,6 +30,7 @@ from conductor.operations.row import Operation
 from mcp_server.app import Parts
 from mcp_server.auth import Authenticator
 from mcp_server.health import Health
+from mcp_server.http_protocol import BoundedProtocol
 from mcp_server.metrics import Metrics
 
 PEPPER = b"p" * 32
@@ -166,7 +167,7 @@ def served(app: ASGIApp) -> Iterator[str]:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedProtocol,
             loop="uvloop",
             lifespan="on",
             log_config=None,

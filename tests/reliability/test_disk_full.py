@@ -129,11 +129,4 @@ def _write(daemon: DaemonProcess, title: str) -> httpx.Response:
 
 
 def _titles(daemon: DaemonProcess) -> set[str]:
-    titles: set[str] = set()
-    cursor: dict[str, str] = {}
-    while True:
-        page = daemon.call("list_tasks", limit=200, **cursor)
-        titles |= {task["title"] for task in page["items"]}
-        if page.get("next_cursor") is None:
-            return titles
-        cursor = {"cursor": page["next_cursor"]}
+    return {task["title"] for task in daemon.every("list_tasks")}

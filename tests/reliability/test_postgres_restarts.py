@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_postgresql_may_be_restarted_under_load(postgres_cluster: Cluster, tmp_p
 
     with running(tmp_path, database_url=url) as daemon:
         load, outages = asyncio.run(_restart_under_load(daemon, postgres_cluster, ways))
-        titles = Counter(_titles(daemon))
+        titles = Counter(task["title"] for task in daemon.every("list_tasks"))
         host_log = (daemon.home / "logs/host-0.log").read_text()
 
     assert {answer.status for answer in load.refusals} == {503}
@@ -71,14 +71,14 @@ async def _restart_under_load(
     async with calling(daemon) as owner:
         workers = [asyncio.create_task(_create(owner, f"worker {number}", load)) for number in range(WORKERS)]
         for way, end in ways:
-            await _until(lambda known=len(load.acknowledged): len(load.acknowledged) > known + 50)
+            await _grown(load.acknowledged, 50)
             await asyncio.to_thread(end, cluster)
-            await _until(lambda known=len(load.refusals): len(load.refusals) > known + WORKERS)
+            await _grown(load.refusals, WORKERS)
             await asyncio.to_thread(_wait_for, daemon, 503)
             await asyncio.to_thread(cluster.start)
-            began, known = time.monotonic(), len(load.acknowledged)
+            began = time.monotonic()
             ready = asyncio.create_task(asyncio.to_thread(_wait_for, daemon, 200))
-            await _until(lambda known=known: len(load.acknowledged) > known)
+            await _grown(load.acknowledged, 1)
             outages.append(Outage(way, time.monotonic() - began, await ready))
         load.is_over = True
         await asyncio.gather(*workers)
@@ -102,22 +102,13 @@ async def _create(owner: RestCaller, name: str, load: Load) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
+async def _grown(what: Sized, by: int) -> None:
+    """Wait until the workers have put so many more into it."""
+    wanted = len(what) + by
     async with asyncio.timeout(30):
-        while not is_so():  # noqa: ASYNC110  # it becomes so in the workers, call by call
+        while len(what) < wanted:  # noqa: ASYNC110  # it grows in the workers, call by call
             await asyncio.sleep(0.005)
 
 
 def _wait_for(daemon: DaemonProcess, status: int) -> float:
     return eventually(lambda: httpx.get(f"{daemon.url}/readyz").status_code == status, f"/readyz says {status}", 30)
-
-
-def _titles(daemon: DaemonProcess) -> list[str]:
-    titles: list[str] = []
-    cursor: dict[str, str] = {}
-    while True:
-        page = daemon.call("list_tasks", limit=200, **cursor)
-        titles += [task["title"] for task in page["items"]]
-        if page.get("next_cursor") is None:
-            return titles
-        cursor = {"cursor": page["next_cursor"]}

@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
@@ -84,7 +83,7 @@ def test_every_task_is_completed_once_by_the_owner_of_its_attempt(daemon: Daemon
     assert shared == {}
     again = {task_id: results for task_id, results in ledger.results.items() if len(results) > 1}
     assert again == {}
-    kept = {task["id"]: (task["status"], task.get("result")) for task in _all(daemon, "list_tasks")}
+    kept = {task["id"]: (task["status"], task.get("result")) for task in daemon.every("list_tasks")}
     assert kept == {task_id: ("completed", results[0]) for task_id, results in ledger.results.items()}
     assert set(ledger.refusals) <= {"nothing_ready"}
     _assert_the_log_agrees(daemon, ledger)
@@ -117,7 +116,7 @@ def _assert_the_log_agrees(daemon: DaemonProcess, ledger: Ledger) -> None:
     """One event for each claim and completion, and no claim before all that the task waited for was completed."""
     completed: set[str] = set()
     claimed: set[tuple[str, int]] = set()
-    for event in _all(daemon, "list_events", since=0, kind=["task.claimed", "task.completed"]):
+    for event in daemon.every("list_events", since=0, kind=["task.claimed", "task.completed"]):
         task_id = event["subject_id"]
         if event["kind"] == "task.completed":
             assert task_id not in completed
@@ -128,14 +127,3 @@ def _assert_the_log_agrees(daemon: DaemonProcess, ledger: Ledger) -> None:
             claimed.add((task_id, event["facts"]["attempt"]))
     assert completed == set(ledger.dependencies)
     assert claimed == set(ledger.owners)
-
-
-def _all(daemon: DaemonProcess, operation: str, **arguments: Any) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    cursor: dict[str, str] = {}
-    while True:
-        page = daemon.call(operation, limit=200, **arguments, **cursor)
-        items += page["items"]
-        if page.get("next_cursor") is None:
-            return items
-        cursor = {"cursor": page["next_cursor"]}

@@ -58,6 +58,7 @@ class DaemonProcess:
             **({"CONDUCTOR_DATABASE_URL": database_url} if database_url else {}),
             **(environment or {}),
         }
+        self._http = httpx.Client(timeout=30, trust_env=False)
         self.process: subprocess.Popen[bytes] | None = None
         self.output = self.folder / "output"
         self.url = ""
@@ -138,6 +139,7 @@ class DaemonProcess:
 
     def close(self) -> None:
         """End whatever still runs."""
+        self._http.close()
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
@@ -151,10 +153,19 @@ class DaemonProcess:
         reply: dict[str, Any] = answer.json()
         return reply
 
+    def every(self, operation: str, token: str | None = None, **arguments: Any) -> list[dict[str, Any]]:
+        """List all there is, page by page."""
+        page = self.call(operation, token, limit=200, **arguments)
+        items: list[dict[str, Any]] = page["items"]
+        while "next_cursor" in page:
+            page = self.call(operation, token, limit=200, cursor=page["next_cursor"], **arguments)
+            items += page["items"]
+        return items
+
     def ask(self, operation: str, token: str | None, arguments: Mapping[str, Any]) -> httpx.Response:
         """Call an operation over REST and give the answer as it is."""
         headers = {"Authorization": f"Bearer {token or self.owner_token}"}
-        return httpx.post(f"{self.url}/v1/{operation}", json=dict(arguments), headers=headers, timeout=30)
+        return self._http.post(f"{self.url}/v1/{operation}", json=dict(arguments), headers=headers)
 
     @contextlib.asynccontextmanager
     async def mcp(self, token: str, mode: str = "auto") -> AsyncIterator[Client]:

@@ -17,7 +17,7 @@ from conductor import home
 from conductor.domain import errors
 from conductor.home import Connection, Home, RunningDaemon
 
-RUNNING = RunningDaemon(4711, "http://127.0.0.1:8787", "2026-11-24T08:00:00+00:00", "0.1.0")
+RUNNING = RunningDaemon(os.getpid(), "http://127.0.0.1:8787", "2026-11-24T08:00:00+00:00", "0.1.0")
 
 
 @pytest.fixture(autouse=True)
