@@ -14,7 +14,7 @@ from actors.call import Call
 from actors.issuing import Issuer, revoke
 from actors.roster import Roster
 from conductor.domain import access, agents, errors, ids, paths
-from conductor.domain.access import ADMIN_UP, Role
+from conductor.domain.access import ADMIN_UP, AGENT_ROLES, Role
 from conductor.domain.agents import Agent, AgentStatus, Health, RequestStatus
 from conductor.domain.errors import NextStep
 from conductor.domain.events import EventKind
@@ -185,8 +185,12 @@ class ProjectKeeper:
         )
         agent = replace(agent, denied_paths=self._require_within_own(call, agent.allowed_paths, agent.denied_paths))
         self._keep_agent(agent, is_new=before is None, tx=call.tx)
-        # Who is let in under the name is the agent from now on: nobody else may go on as it.
-        revoke(call.tx.tokens.live_of_agent(self.project.id, agent.agent_id, call.now), call.tx)
+        # Who is let in under the name is the agent from now on, and nobody else may go on as it; an agent that asked
+        # by itself goes on until it has its new token, but not with a mightier role than it was given.
+        asked_itself = pending.requested_by == f"agent:{agent.agent_id}"
+        former = call.tx.tokens.live_of_agent(self.project.id, agent.agent_id, call.now)
+        mightier = [token for token in former if AGENT_ROLES.index(token.role) < AGENT_ROLES.index(role)]
+        revoke(mightier if asked_itself else former, call.tx)
         text = None
         if not to_requester:
             text, approved = self._admission.hand_over(approved, agent, call)

@@ -45,7 +45,7 @@ class QuotaKeeper:
     def record_cost(self, request: ops.RecordCost, call: Call) -> ops.RecordedCost:
         """Book a cost, or answer as before when its key was booked."""
         project_id, agent_id = self._whose(request, call)
-        source = self._source(request, call)
+        source = self._source(request, call, agent_id)
         body_hash = self._hash(request, project_id, agent_id)
         booked = call.tx.costs.find(source, request.idempotency_key)
         if booked is not None:
@@ -200,12 +200,13 @@ class QuotaKeeper:
         return call.project_id or None, agent_id
 
     @staticmethod
-    def _source(request: ops.RecordCost, call: Call) -> str:
-        # An agent's keys are its own, whatever source it names: nobody takes another's events for theirs, or takes
-        # their keys away. A service's source is one for the whole organisation, whichever of its tokens delivers.
-        if call.caller.kind is TokenKind.AGENT:
-            return f"{call.caller.scope_key}:{request.source or ''}"
-        return f"named:{request.source or 'service'}"
+    def _source(request: ops.RecordCost, call: Call, agent_id: str | None) -> str:
+        # Without a source an agent's keys are its own. A named source's keys are one for each agent, whoever delivers
+        # its events, the agent or a service by whichever token: so an event counts once, and nobody can take the keys
+        # of another's events.
+        if request.source is None and call.caller.kind is TokenKind.AGENT:
+            return call.caller.scope_key
+        return f"named:{request.source or 'service'}:{call.project_id}:{agent_id or ''}"
 
     @staticmethod
     def _hash(request: ops.RecordCost, project_id: str | None, agent_id: str | None) -> str:

@@ -377,3 +377,34 @@ async def test_an_approval_that_nobody_fetches_in_time_does_not_block_the_name(w
     assert "token" not in late
     assert second["request"]["status"] == "pending"
     assert second["request"]["id"] != first["request"]["id"]
+
+
+async def test_whoever_is_let_in_under_a_name_is_its_only_bearer(world: World) -> None:
+    made = await world.person().register_agent(agent_id="ada", name="Ada")
+    first = await ask(stranger(world))
+    await world.person().approve_access(request_id=first["request"]["id"])
+
+    answer = await ask(stranger(world), claim=first["claim"])
+
+    await require_shut_out(world, made["token"])
+    assert (await enter(world, answer["token"])).caller.agent_name == "ada"
+
+
+async def test_a_lead_lets_nobody_further_in_than_itself(world: World) -> None:
+    lead = await world.agent("lead", Role.LEAD, allowed_paths=["docs/**"], denied_paths=["docs/secret/"])
+
+    await refusal("zone_denied", lead.register_agent(agent_id="alias", name="Alias"))
+    await refusal("zone_denied", lead.register_agent(agent_id="alias", name="Alias", allowed_paths=["src/**"]))
+    made = await lead.register_agent(agent_id="helper", name="Helper", allowed_paths=["docs/api/**"])
+    await refusal("forbidden", lead.register_agent(agent_id="helper", name="Helper", supersede=True))
+
+    assert made["agent"]["denied_paths"] == ["docs/secret/"]
+
+
+async def test_no_more_than_a_hundred_requests_wait_in_a_project(world: World) -> None:
+    for number in range(100):
+        await ask(stranger(world), f"agent-{number}")
+
+    refused = await refusal("rate_limited", ask(stranger(world), "one-more"))
+
+    assert refused.facts == {"waiting": 100}

@@ -368,3 +368,16 @@ async def test_locks_are_listed_by_path_and_agent_the_oldest_first_in_pages(worl
 
 def _at(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+async def test_patterns_that_are_dear_to_compare_are_bounded_for_each_request_and_agent(world: World) -> None:
+    ada = await world.agent("ada")
+    dear = ["/".join(["**", *(["a", "**"] * 7), f"end{number}"]) for number in range(30)]
+
+    together = await refusal("path_invalid", ada.acquire_lock(paths=dear[:8]))
+    for path in dear[:16]:
+        await ada.acquire_lock(paths=[path])
+    gathered = await refusal("path_invalid", ada.acquire_lock(paths=[dear[16]]))
+
+    assert "too many" in str(together)
+    assert "Your patterns together" in str(gathered)
