@@ -222,6 +222,7 @@ def test_the_list_of_tools_shows_a_caller_what_it_may_call_and_nothing_else(stag
         Role.ROOT: daemon.owner_token,
         Role.LEAD: stage.ada,
         Role.CONTRIBUTOR: stage.bob,
+        Role.REVIEWER: daemon.call("register_agent", agent_id=f"rex-{era}", name="Rex", role="reviewer")["token"],
         Role.VIEWER: daemon.call("create_token", kind="usr", role="viewer", name="Guest")["token"],
         Role.SERVICE: daemon.call("create_token", kind="svc", name="CI")["token"],
         Role.ENROLMENT: daemon.call("create_token", kind="enr", project_id=project)["token"],
