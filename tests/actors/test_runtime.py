@@ -151,15 +151,15 @@ def test_a_host_whose_constructor_raised_says_why_and_is_tried_again(started: St
     assert answer == b"x"
 
 
-def test_the_lean_head_starts_in_seconds_and_stays_small(started: Started, echo: EchoHandle) -> None:
+def test_the_lean_head_stays_small(started: Started, echo: EchoHandle) -> None:
     uvloop.run(echo.ready(30))
 
-    sizes = [(process.name(), process.memory_info().rss) for process in [psutil.Process(), *rays_processes()]]
+    # Ray's own processes: the driver here is pytest, with all that the other rings have loaded.
+    sizes = [(process.name(), process.memory_info().rss) for process in rays_processes()]
 
     total_mb = sum(size for _, size in sizes) / 1e6
     print(f"start {started.seconds:.2f} s; RSS {total_mb:.0f} MB:", [(name, round(size / 1e6)) for name, size in sizes])
-    assert total_mb < 700
-    assert started.seconds < 30
+    assert total_mb < 600
 
 
 def test_ray_listens_on_loopback_only(echo: EchoHandle) -> None:
