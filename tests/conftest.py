@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.postgres import Cluster, PostgresUnavailable, Server, Urls, open_server
+
+
+# On a developer's machine hypothesis looks for new examples each time; in CI the same commit gives the same answer.
+settings.register_profile("searching", deadline=None)
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady" if os.environ.get("CI") else "searching")
 
 
 @pytest.fixture(scope="session")
