@@ -13,7 +13,6 @@ from hypothesis import settings
 
 from tests.support.postgres import Cluster, PostgresUnavailable, Server, Urls, open_server
 
-
 # On a developer's machine hypothesis looks for new examples each time; in CI the same commit gives the same answer.
 settings.register_profile("searching", deadline=None)
 settings.register_profile("steady", deadline=None, derandomize=True)
