@@ -55,15 +55,7 @@ class TokenDesk:
         """Read a token's row. Raises Unavailable when the store does not answer."""
         if not ids.is_id(token_id, ids.Kind.TOKEN):
             return None
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers, _find, self._store, token_id)
-        except errors.ConductorError:
-            raise
-        except Exception as error:
-            outage = outages.outage_of(error)
-            if outage is None:
-                raise
-            raise outages.unavailable(outage) from error
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _find, self._store, token_id)
 
     def mark_used(self, row: TokenRow) -> None:
         """Note a token's first use without holding up the call that showed it."""
@@ -84,7 +76,7 @@ class TokenDesk:
 
 
 def _find(store: Store, token_id: str) -> Row | None:
-    with store.cross_tenant() as everything:
+    with outages.answered(), store.cross_tenant() as everything:
         found = everything.token(token_id)
     if found is None:
         return None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from conductor.domain import paths
 from conductor.domain.errors import PathInvalid
 
-WORKTREES = ("/home/ada/shop", "/home/ada/shop/.worktrees/fix", "C:/work/shop")
+WORKTREES = ("/home/ada/shop", "/home/ada/shop/.worktrees/fix", "C:/code/shop")
 
 hostile_texts = st.lists(
     st.sampled_from(
@@ -146,7 +146,7 @@ def test_a_path_at_a_bound_is_accepted(text: str) -> None:
         ("/home/ada/shop/src/", "src/"),
         ("/home/ada/shop/.worktrees/fix/src/app.py", "src/app.py"),
         ("/home/ada/other/../shop/a", "a"),
-        ("C:/work/shop/a", "a"),
+        ("C:/code/shop/a", "a"),
     ],
 )
 def test_an_absolute_path_below_a_worktree_becomes_relative_to_the_deepest_one(text: str, expected: str) -> None:
@@ -161,7 +161,7 @@ def test_an_absolute_path_below_a_worktree_becomes_relative_to_the_deepest_one(t
         "/home/ada/shop/../x",
         "/home/*/shop/a",
         "/HOME/ada/shop/a",
-        "D:/work/shop/a",
+        "D:/code/shop/a",
     ],
 )
 def test_an_absolute_path_beside_the_worktrees_is_refused(text: str) -> None:
