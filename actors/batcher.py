@@ -18,6 +18,9 @@ from conductor.domain import errors
 WORTH_LINGERING = 16
 """For at most so many it is worth to wait: beyond, a commit is shared by enough."""
 
+LAST_S = 1.0
+"""What is under way when the queue closes gets so many seconds more."""
+
 WORTH_A_SECOND = 24
 """So many waiting commands are sent while another batch is under way: the host then goes on without a pause."""
 
@@ -53,6 +56,7 @@ class Batcher:
         self._in_flight = 0
         self._sending: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     @property
     def queued(self) -> int:
@@ -64,6 +68,8 @@ class Batcher:
 
         Raises Unavailable when too many wait already.
         """
+        if self._is_closed:
+            raise errors.Unavailable("The server is stopping. Nothing was changed.", wait_s=1.0)
         if self._queued >= self._bound:
             raise errors.Unavailable(
                 "Too many calls wait for this server. Nothing was changed: try again in a second.",
@@ -83,11 +89,23 @@ class Batcher:
             self._arrived.set()
         return await waiting.answer
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether nothing more is carried."""
+        return self._is_closed
+
     async def close(self) -> None:
-        """Stop working; what still waits is refused."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, *self._sending, return_exceptions=True)
+        """Stop working: what is under way gets a last second, what waits is refused."""
+        if self._sending and not self._is_closed:
+            await asyncio.wait(self._sending, timeout=LAST_S)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Stop working at once, whatever is under way: its callers hear that its outcome is not known."""
+        self._is_closed = True
+        for task in (self._task, *self._sending):
+            if task is not None:
+                task.cancel()
         for waiting in self._take(self._queued):
             if not waiting.answer.done():
                 waiting.answer.set_exception(errors.Unavailable("The server is stopping. Nothing was changed."))
@@ -107,6 +125,11 @@ class Batcher:
         """Send one batch and hand out its outcomes."""
         try:
             outcomes = await self._send([waiting.command for waiting in batch])
+        except asyncio.CancelledError:
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(_unknown())
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the callers hear of it and the queue goes on
             for waiting in batch:
                 if not waiting.answer.done():
@@ -159,3 +182,11 @@ class Batcher:
             else:
                 del self._queues[organization_id]
         return taken
+
+
+def _unknown() -> errors.Unavailable:
+    return errors.Unavailable(
+        "The server stopped before the host answered. Whether the call took effect is not known: repeat it with the "
+        "same idempotency_key, or look first.",
+        wait_s=1.0,
+    )

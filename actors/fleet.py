@@ -105,13 +105,18 @@ class Fleet:
         answers = await asyncio.gather(*(handle.stats() for handle in self._handles), return_exceptions=True)
         return [answer for answer in answers if isinstance(answer, HostStats)]
 
+    def give_up(self) -> None:
+        """Answer all callers now: a host that does not answer must not hold up a stop."""
+        for batcher in self.batchers:
+            batcher.give_up()
+
     async def stop(self) -> None:
         """Stop the clockwork, give a last sign of life, stop the queues."""
         for task in self._clockwork:
             task.cancel()
         await asyncio.gather(*self._clockwork, return_exceptions=True)
         try:
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(0 if self.batchers[0].is_closed else 2.0):
                 await self.batchers[0].run(_chore(Chore.SIGN_OF_LIFE))
         except (TimeoutError, errors.Unavailable) as error:
             log.warning("no_last_sign_of_life", error=repr(error))

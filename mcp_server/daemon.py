@@ -252,6 +252,9 @@ class Service:
         _say("Stopping: letting calls under way finish")
         self._health.unready("it is stopping")
         self._server.should_exit = True
+        # uvicorn cuts off at drain_s what has no answer; a second before, everybody is given one.
+        last_s = max(self._settings.server.drain_s - 1.0, 0.0)
+        asyncio.get_running_loop().call_later(last_s, self._fleet.give_up)
 
     def _give_up(self, why: str) -> None:
         log.error("giving_up", why=why)

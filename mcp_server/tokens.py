@@ -65,7 +65,8 @@ class TokenDesk:
 
     async def close(self) -> None:
         """Let notes under way finish."""
-        await asyncio.gather(*self._notes, return_exceptions=True)
+        if self._notes:
+            await asyncio.wait(self._notes, timeout=1.0)
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def _mark(self, row: TokenRow) -> None:
