@@ -127,14 +127,12 @@ class Dispatcher:
             organization_id = _new_organization(request, caller, self._store.entropy)
         levels: tuple[Level, ...] = ()
         if row.asks_budget:
-            asked = await self._fleet.run(
-                Command(Chore.LEVELS, organization_id, project_id, caller, b"{}"), project_id=None
-            )
+            asked = await self._fleet.run(Command(Chore.LEVELS, organization_id, project_id, caller, b"{}"))
             if asked.code is not None:
                 return asked
             levels = asked.levels
         command = Command(row.name, organization_id, project_id, caller, arguments, levels)
-        outcome = await self._fleet.run(command, project_id=project_id if row.in_project else None)
+        outcome = await self._fleet.run(command)
         if not row.in_project and outcome.code is None:
             self._pass_on_sign_of_life(caller)
         return outcome
@@ -149,7 +147,7 @@ class Dispatcher:
             self._touched.clear()
         self._touched[caller.token_id] = now
         command = Command(Chore.TOUCH, caller.organization_id, caller.project_id, caller, b"{}")
-        self._fleet.run_aside(command, project_id=caller.project_id)
+        self._fleet.run_aside(command)
 
     def _failed(self, row: Operation[Any, Any], error: Exception) -> Answer:
         outage = outages.outage_of(error)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from actors.batcher import Batcher
-from actors.buckets import bucket_of, host_of
+from actors.buckets import bucket_for, host_of
 from actors.commands import Chore, Command, HostStats, Outcome
 from actors.host_lost import HostFailed, HostLost
 from conductor import telemetry
@@ -72,17 +72,16 @@ class Fleet:
         """How many commands wait before each host."""
         return [batcher.queued for batcher in self.batchers]
 
-    async def run(self, command: Command, *, project_id: str | None = None) -> Outcome:
-        """Carry a command to the host of the project, or without one of the organisation.
+    async def run(self, command: Command) -> Outcome:
+        """Carry a command to the host of its keeper.
 
         Raises Unavailable.
         """
-        host = host_of(bucket_of(command.organization_id, project_id), self.hosts)
-        return await self.batchers[host].run(command)
+        return await self.batchers[host_of(bucket_for(command), self.hosts)].run(command)
 
-    def run_aside(self, command: Command, *, project_id: str | None) -> None:
+    def run_aside(self, command: Command) -> None:
         """Carry a command without waiting for it; nobody hears of its failure but the log."""
-        task = asyncio.get_running_loop().create_task(self.run(command, project_id=project_id))
+        task = asyncio.get_running_loop().create_task(self.run(command))
         self._aside.add(task)
         task.add_done_callback(self._aside_done)
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TextIO, cast
 
 import orjson
 
-from actors.buckets import bucket_of, buckets_of
+from actors.buckets import bucket_for, buckets_of
 from actors.call import Call
 from actors.commands import Chore, Command, HostStats, Outcome
 from actors.directory import Directory
@@ -143,7 +143,11 @@ class Host:
         self._rooms = rooms = Rooms(setup.settings, self._issuer, start)
         self._fence = store.claim(buckets_of(setup.index, setup.hosts), f"host-{setup.index} pid {os.getpid()}")
         self._keeping = Housekeeping(store, self._fence, rooms, self._clock, setup.settings.leases)
-        self._keeping.wake()
+        try:
+            self._keeping.wake()
+        except Fenced:
+            # Another host was made for these buckets meanwhile: to claim them back would be to fight it.
+            self._end_as_zombie()
         self._store = store
         # What is loaded by now stays: the collector need not walk it again and again while batches wait.
         gc.freeze()
@@ -195,7 +199,7 @@ class Host:
         """Run commands in one transaction, commit, and only then let their outcomes leave."""
         self._entered.begin()
         now = self._clock.now()
-        buckets = {bucket_of(command.organization_id, command.project_id) for _, command in placed}
+        buckets = {bucket_for(command) for _, command in placed}
         outcomes: dict[int, Outcome] = {}
         kept: dict[str, dict[int, str]] = {}
         with store.transaction(organization_id, self._fence.of(buckets)) as transaction:

@@ -33,11 +33,10 @@ from conductor.home import Home, RunningDaemon
 from conductor.log_file import LogFile
 from conductor.operations import catalogue
 from conductor.settings import Settings
-from mcp_server import command_line, first_run, greeting
+from mcp_server import command_line, first_run, greeting, http_protocol
 from mcp_server.app import Parts, build_app
 from mcp_server.auth import Authenticator
 from mcp_server.health import Health
-from mcp_server.http_protocol import BoundedProtocol
 from mcp_server.metrics import Metrics
 from mcp_server.tokens import TokenDesk
 from mcp_server.watch import Watch
@@ -100,11 +99,10 @@ def _serve(
     # Ray adds the folder its driver was started in to its workers' path; that must not be a user's.
     os.chdir(home.state)
     url = _database_url(chosen)
-    say = _say
     lock = data_lock.for_url(url)
     stack.enter_context(lock)
     migration_url = chosen.storage.migration_url
-    migrate.migrate(migration_url.get_secret_value() if migration_url is not None else url, say)
+    migrate.migrate(migration_url.get_secret_value() if migration_url is not None else url, _say)
     store = Store(
         url,
         clock=build.clock,
@@ -113,11 +111,11 @@ def _serve(
     )
     stack.callback(store.close)
     store.require_durable(allow_superuser=chosen.storage.allow_superuser)
-    first_run.prepare_store(store, home, new_owner_token=new_owner_token, progress=say)
+    first_run.prepare_store(store, home, new_owner_token=new_owner_token, progress=_say)
     runtime = (
-        spawn.connect(chosen.ray.address, say)
+        spawn.connect(chosen.ray.address, _say)
         if chosen.ray.address
-        else spawn.start_embedded(home.ray, say, object_store_mb=chosen.ray.object_store_mb)
+        else spawn.start_embedded(home.ray, _say, object_store_mb=chosen.ray.object_store_mb)
     )
     stack.callback(runtime.stop)
     telemetry.adopt_libraries()
@@ -180,21 +178,14 @@ class Service:
                 app,
                 host=chosen.server.host,
                 port=chosen.server.port,
-                http=BoundedProtocol,
                 loop="none",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                ws="none",
                 # Agents think between calls: a connection of theirs is kept over a minute's pause.
                 timeout_keep_alive=75,
                 limit_concurrency=chosen.server.max_connections,
                 timeout_graceful_shutdown=int(chosen.server.drain_s),
                 ssl_certfile=chosen.server.tls_cert,
                 ssl_keyfile=chosen.server.tls_key,
+                **http_protocol.options(),
             ),
             self._told,
         )

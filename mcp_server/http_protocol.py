@@ -17,6 +17,20 @@ HEAD_MOST_S = 10.0
 """From the connection, or the end of the request before it, until a head that was begun is complete."""
 
 
+def options() -> dict[str, Any]:
+    """Give what every server of ours tells uvicorn, whatever it serves: the daemon, and the tests of its faces."""
+    return {
+        "http": BoundedProtocol,
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        "proxy_headers": False,
+        "ws": "none",
+    }
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """Closes connections whose request head is too large or takes too long."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.daemon import DaemonProcess
 from tests.support.postgres import Cluster, PostgresUnavailable, Server, Urls, open_server
 
 # On a developer's machine hypothesis looks for new examples each time; in CI the same commit gives the same answer.
@@ -62,6 +63,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'conductor.db'}"
     database: Urls = request.getfixturevalue("postgres_database")
     return database.single
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A running daemon, once on each database."""
+    url = None
+    if request.param == "postgresql":
+        database: Urls = request.getfixturevalue("postgres_database")
+        url = database.single
+    process = DaemonProcess(tmp_path / "home", database_url=url)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
 
 
 @pytest.fixture(scope="session")

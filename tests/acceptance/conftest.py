@@ -8,24 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import DaemonProcess
-from tests.support.postgres import Urls
 
 MakeDaemon = Callable[..., DaemonProcess]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
-    """A running daemon, once on each database."""
-    url = None
-    if request.param == "postgresql":
-        database: Urls = request.getfixturevalue("postgres_database")
-        url = database.single
-    process = DaemonProcess(tmp_path / "home", database_url=url)
-    try:
-        process.start()
-        yield process
-    finally:
-        process.close()
 
 
 @pytest.fixture

@@ -351,3 +351,34 @@ def _writer(world: World) -> Any:
     assert store is not None
     with store._writer.connect() as connection:
         return connection.connection.driver_connection
+
+
+@only_postgresql
+async def test_a_host_that_was_restarted_alone_still_books_the_costs_of_every_project(make_world: MakeWorld) -> None:
+    world = make_world(hosts=2)
+    owner = world.person()
+    agents = [
+        await world.agent("ada", project=project_of(world, (await _project_of_host(owner, world, host))))
+        for host in (0, 1)
+    ]
+    for agent in agents:
+        await agent.record_cost(**COST, idempotency_key="before")
+
+    # Its epoch is now above the other's: whatever it writes must be fenced by its own buckets.
+    world.handles[bucket_of(world.organization.id, None) % 2].restart()
+    for agent in agents:
+        await agent.record_cost(**COST, idempotency_key="after")
+
+    assert (await owner.get_costs())["total"]["events"] == 4
+
+
+COST = {"model": "none", "input_tokens": 1, "output_tokens": 1, "cost_usd": 1}
+
+
+async def _project_of_host(owner: Who, world: World, host: int) -> str:
+    """Make projects until one falls to the host."""
+    for number in range(64):
+        made = await owner.create_project(name="Project", slug=f"project-{host}-{number}")
+        if bucket_of(world.organization.id, made["id"]) % 2 == host:
+            return str(made["id"])
+    raise AssertionError("no project fell to the host")

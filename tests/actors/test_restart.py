@@ -332,10 +332,10 @@ async def _host_life(url: str, caller: Caller, project_id: str, pipe: Connection
     handle = ThreadHandle(lambda: Host(HostSetup(0, 1, url, chosen, PEPPER, SystemClock())))
     fleet = Fleet([handle], chosen.batch, chosen.leases, chosen.limits)
     command = Command("create_task", caller.organization_id, project_id, caller, b'{"title": "before the claim"}')
-    pipe.send((await fleet.run(command, project_id=project_id)).code)
+    pipe.send((await fleet.run(command)).code)
     pipe.recv()
     late = command._replace(arguments=b'{"title": "after the claim"}')
-    pipe.send((await fleet.run(late, project_id=project_id)).code)
+    pipe.send((await fleet.run(late)).code)
 
 
 def _is_at_end(pipe: Connection) -> bool:

@@ -27,10 +27,10 @@ from conductor.domain.access import Caller, Role, TokenKind
 from conductor.operations.faults import fault_of
 from conductor.operations.reading import read_request
 from conductor.operations.row import Operation
+from mcp_server import http_protocol
 from mcp_server.app import Parts
 from mcp_server.auth import Authenticator
 from mcp_server.health import Health
-from mcp_server.http_protocol import BoundedProtocol
 from mcp_server.metrics import Metrics
 
 PEPPER = b"p" * 32
@@ -167,16 +167,9 @@ def served(app: ASGIApp) -> Iterator[str]:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=BoundedProtocol,
             loop="uvloop",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            ws="none",
             timeout_graceful_shutdown=1,
+            **http_protocol.options(),
         )
     )
     # Connections wait in the socket's queue until the server accepts: nobody has to wait for it to start.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import DaemonProcess
 from tests.support.postgres import Server, Urls
 
 DATABASES = ("sqlite", "postgresql")
@@ -22,21 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def is_soak(request: pytest.FixtureRequest) -> bool:
     """Whether the long form was asked for. Without a path on the command line this file is read too late to ask."""
     return bool(request.config.getoption("--soak", default=False))
-
-
-@pytest.fixture(params=DATABASES)
-def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
-    """A running daemon, once on each database."""
-    url = None
-    if request.param == "postgresql":
-        database: Urls = request.getfixturevalue("postgres_database")
-        url = database.single
-    process = DaemonProcess(tmp_path / "home", database_url=url)
-    try:
-        process.start()
-        yield process
-    finally:
-        process.close()
 
 
 def url_for_module(request: pytest.FixtureRequest) -> str | None:
