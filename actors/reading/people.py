@@ -13,6 +13,9 @@ from conductor.operations import agents as agent_ops
 from storage import pages
 from storage.columns import to_micros
 
+READ_AT_ONCE = 200
+"""What is judged after it was read is read in pages of this size: a caller's limit of 1 must not cost a query a row."""
+
 
 def list_agents(request: agent_ops.ListAgents, read: Read) -> agent_ops.AgentPage:
     """List agents by name."""
@@ -23,7 +26,7 @@ def list_agents(request: agent_ops.ListAgents, read: Read) -> agent_ops.AgentPag
     cursor = request.cursor
     # Health is judged, not stored: pages are read on until enough agents fit the filter.
     while True:
-        page = read.tx.agents.page(read.project_id, status=request.status, limit=request.limit, cursor=cursor)
+        page = read.tx.agents.page(read.project_id, status=request.status, limit=READ_AT_ONCE, cursor=cursor)
         for agent in page.items:
             health = read.health(agent, lost_after_s)
             if request.health and health not in request.health:
@@ -47,7 +50,7 @@ def list_access_requests(request: access_ops.ListAccessRequests, read: Read) -> 
     cursor = request.cursor
     # That a request has expired is judged, not stored: pages are read on until enough requests fit the filter.
     while True:
-        page = read.tx.access_requests.page(read.project_id, status=sorted(stored), limit=request.limit, cursor=cursor)
+        page = read.tx.access_requests.page(read.project_id, status=sorted(stored), limit=READ_AT_ONCE, cursor=cursor)
         found += [item for item in page.items if _present(item, read) in wanted]
         cursor = page.next_cursor
         if cursor is None or len(found) > request.limit:
