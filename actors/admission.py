@@ -14,7 +14,7 @@ from actors import views
 from actors.call import Call
 from actors.issuing import Issuer, revoke
 from actors.roster import Roster
-from conductor.domain import access, errors, ids
+from conductor.domain import access, errors, ids, organizations
 from conductor.domain.access import Role, TokenKind
 from conductor.domain.agents import AccessRequest, Agent, RequestStatus
 from conductor.domain.errors import NextStep
@@ -26,20 +26,30 @@ from storage.unit_of_work import UnitOfWork
 MOST_WAITING = 100
 """Requests that wait in one project: more than people read, and each is looked through by the others."""
 
+MOST_BY_RULE = 500
+"""Agents of a project beyond which no rule lets another in: a script that enrols for ever ends at a person."""
+
 
 class Admission:
     """Keeps the requests of one project.
 
-    request_expires_h: how long a request waits. project: gives the project as it is now.
+    request_expires_h: how long a request waits. project: gives the project as it is now. let_in: makes the agent of a
+    request that a rule approved.
     """
 
     def __init__(
-        self, roster: Roster, issuer: Issuer, request_expires_h: float, project: Callable[[], Project]
+        self,
+        roster: Roster,
+        issuer: Issuer,
+        request_expires_h: float,
+        project: Callable[[], Project],
+        let_in: Callable[[AccessRequest, Call], Agent],
     ) -> None:
         self._roster = roster
         self._issuer = issuer
         self._request_expires_h = request_expires_h
         self._project = project
+        self._let_in = let_in
 
     def ask(self, request: ops.RequestAccess, call: Call) -> ops.AccessAnswer:
         """Take a request for access, or answer the poll of one."""
@@ -57,13 +67,17 @@ class Admission:
             )
         return self._new_request(request, latest, call)
 
-    def reviewable(self, request_id: str, call: Call) -> AccessRequest:
-        """Give a request that the caller may decide and that waits. Raises Forbidden, NotFound, NotPending."""
+    def require_reviewer(self, call: Call) -> None:
+        """Refuse who may not decide on access here. Raises Forbidden."""
         if call.caller.role is Role.LEAD and not self._project().settings.leads_approve:
             raise errors.Forbidden(
                 "In this project people from admin up decide on access: a lead may when settings.leads_approve is on.",
                 facts={"role": call.caller.role.value, "setting": "leads_approve"},
             )
+
+    def reviewable(self, request_id: str, call: Call) -> AccessRequest:
+        """Give a request that the caller may decide and that waits. Raises Forbidden, NotFound, NotPending."""
+        self.require_reviewer(call)
         request = call.tx.access_requests.get(request_id)
         if request is None or request.project_id != self._project().id:
             raise errors.NotFound(
@@ -100,13 +114,9 @@ class Admission:
 
     def _new_request(self, request: ops.RequestAccess, latest: AccessRequest | None, call: Call) -> ops.AccessAnswer:
         tx = call.tx
-        waiting = [other for other in tx.access_requests.pending(self._project().id) if other.expires_at > call.now]
-        if len(waiting) >= MOST_WAITING:
-            raise errors.RateLimited(
-                f"{len(waiting)} requests wait here already: somebody must decide on some before others can ask.",
-                facts={"waiting": len(waiting)},
-                wait_s=60,
-            )
+        is_approved = self._is_approved_by_rule(request, call)
+        if not is_approved:
+            self._require_patience(call)
         if latest is not None and latest.status is RequestStatus.PENDING:
             tx.access_requests.save(replace(latest, status=RequestStatus.EXPIRED))
             tx.record(EventKind.ACCESS_EXPIRED, latest.id, project_id=self._project().id, agent_id=latest.agent_id)
@@ -128,7 +138,6 @@ class Admission:
             requested_at=call.now,
             expires_at=call.now + timedelta(hours=self._request_expires_h),
         )
-        tx.access_requests.add(made)
         tx.record(
             EventKind.ACCESS_REQUESTED,
             made.id,
@@ -137,9 +146,56 @@ class Admission:
             role=made.requested_role.value,
             agent_type=made.agent_type,
         )
+        if is_approved:
+            return self._approved_by_rule(made, claim, call)
+        tx.access_requests.add(made)
         return ops.AccessAnswer(
             request=views.access_request(made, made.status), claim=claim, position=self._position(made, call)
         )
+
+    def _require_patience(self, call: Call) -> None:
+        waiting = [
+            other for other in call.tx.access_requests.pending(self._project().id) if other.expires_at > call.now
+        ]
+        if len(waiting) >= MOST_WAITING:
+            raise errors.RateLimited(
+                f"{len(waiting)} requests wait here already: somebody must decide on some before others can ask.",
+                facts={"waiting": len(waiting)},
+                wait_s=60,
+            )
+
+    def _is_approved_by_rule(self, request: ops.RequestAccess, call: Call) -> bool:
+        """Tell whether the project's rule lets the agent in: never under a name that an agent has or had.
+
+        Else who knows the name of an agent would become it, and who was put out would be back at once.
+        """
+        if self._roster.find(request.agent_id) is not None or len(self._roster.all()) >= MOST_BY_RULE:
+            return False
+        role = request.requested_role.role
+        return organizations.approves(self._project().settings, call.caller, request.agent_id, role)
+
+    def _approved_by_rule(self, made: AccessRequest, claim: str, call: Call) -> ops.AccessAnswer:
+        """Let an agent in at once: the first answer carries its token beside the claim, in case it gets lost."""
+        rule = self._project().settings.auto_approve
+        approved = replace(
+            made,
+            status=RequestStatus.APPROVED,
+            reviewed_at=call.now,
+            reviewed_by=f"rule:{rule}",
+            deliver_to_requester=True,
+        )
+        agent = self._let_in(approved, call)
+        call.tx.record(
+            EventKind.ACCESS_APPROVED,
+            approved.id,
+            project_id=approved.project_id,
+            agent_id=agent.agent_id,
+            role=agent.role.value,
+            rule=rule.value,
+        )
+        text, approved = self.hand_over(approved, agent, call)
+        call.tx.access_requests.add(approved)
+        return ops.AccessAnswer(request=views.access_request(approved, approved.status), claim=claim, token=text)
 
     def _answer_poll(self, request: AccessRequest, status: RequestStatus, call: Call) -> ops.AccessAnswer:
         if not self._is_due(request, call):

@@ -8,6 +8,9 @@ from actors.commands import Chore, Command
 from conductor.operations.catalogue import CATALOGUE
 from storage.store import BUCKETS
 
+_IN_PROJECT = {Chore.TOUCH, Chore.TAKE_URGENT}
+"""Chores that concern one project."""
+
 
 def bucket_of(organization_id: str, project_id: str | None) -> int:
     """Give the bucket of a project's keepers, or of an organisation's."""
@@ -20,7 +23,7 @@ def bucket_for(command: Command) -> int:
     The keeper decides, not what the command names: a cost of a project is booked by its organisation's keeper.
     """
     row = CATALOGUE.get(command.operation)
-    in_project = row.in_project if row is not None else command.operation == Chore.TOUCH
+    in_project = row.in_project if row is not None else command.operation in _IN_PROJECT
     return bucket_of(command.organization_id, command.project_id if in_project else None)
 
 

@@ -15,8 +15,10 @@ from storage.unit_of_work import UnitOfWork
 class Call:
     """One command at hand.
 
-    project_id: '' for operations of an organisation. levels: the budgets that bound the caller. renewed: locks that
-    this very call, as a sign of life, gave new life.
+    project_id: '' for operations of an organisation. levels: the budgets that bound the caller. sight: what the daemon
+    saw in the project's repository, as JSON; empty: it did not look. renewed: locks that this very call, as a sign of
+    life, gave new life. wakes: who is to be woken once this is committed. waits: there is nothing yet for a caller that
+    is willing to wait. is_kept: the reply is kept for who asks again.
     """
 
     caller: Caller
@@ -24,7 +26,11 @@ class Call:
     now: datetime
     tx: UnitOfWork
     levels: tuple[Level, ...] = field(default=())
+    sight: bytes = b""
     renewed: list[str] = field(default_factory=list)
+    wakes: list[str] = field(default_factory=list)
+    waits: bool = False
+    is_kept: bool = True
 
     @property
     def is_person(self) -> bool:

@@ -1,37 +1,51 @@
-"""Claims: whether an agent may take a task, which one is best for it, and what it should know before it starts."""
+"""Claims: whether an agent may take a task, and which one is best for it."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from time import monotonic
 
+from actors import obstacles
 from actors.attempts import Attempts
 from actors.board_memory import BoardMemory
 from actors.call import Call
 from actors.lock_manager import LockManager
 from actors.roster import Roster
-from conductor.domain import agents, errors, quotas, tasks
+from conductor.domain import agents, errors, quotas, selection
 from conductor.domain.errors import NextStep
 from conductor.domain.locks import Lease, Mode, Wanted
-from conductor.domain.tasks import HELD, Obstacle, Seeker, Task, TaskStatus
+from conductor.domain.organizations import Project
+from conductor.domain.selection import Candidate, Obstacle, Reach, Rules
+from conductor.domain.tasks import HELD, Task, TaskStatus
 from conductor.operations import tasks as ops
 from conductor.setting_groups import Tasks as TaskSettings
 
 ASK_AGAIN_S = 60.0
 """When nothing is ready and nothing says when something will be: a minute costs an agent little."""
 
+MOST_CHOICE_S = 1.0
+"""So long the best task is looked for: ten thousand that others lease take less, patterns made to be dear never end."""
+
 
 class Claims:
     """Claims on one project's board."""
 
     def __init__(
-        self, memory: BoardMemory, locks: LockManager, roster: Roster, attempts: Attempts, settings: TaskSettings
+        self,
+        memory: BoardMemory,
+        locks: LockManager,
+        roster: Roster,
+        attempts: Attempts,
+        project: Callable[[], Project],
+        settings: TaskSettings,
     ) -> None:
         self._memory = memory
         self._locks = locks
         self._roster = roster
         self._attempts = attempts
+        self._project = project
         self._settings = settings
 
     def claim(self, task: Task, request: ops.ClaimTask, call: Call) -> tuple[Task, list[Lease]]:
@@ -48,12 +62,24 @@ class Claims:
                 facts={"task_id": task.id, "status": task.status.value, "blocked_by": []},
                 next=[NextStep("claim_task", {}, "take the best ready task")],
             )
-        waits = self._memory.waits(task)
-        obstacle = tasks.obstacle(task, Seeker(agent.agent_id, agent.capabilities), call.now, waits)
+        rules, reach = self._rules(), self._reach(agent, call)
+        held = self._memory.held_by(agent.agent_id)
+        obstacle = selection.obstacle(
+            task,
+            selection.seeker_of(agent),
+            call.now,
+            rules,
+            waits=self._memory.waits(task),
+            has_open_children=bool(self._memory.open_children(task.id)),
+        )
+        if obstacle is None and selection.is_loaded(held, rules):
+            raise _loaded(errors.NotReady, agent.agent_id, held, {"task_id": task.id, "obstacle": Obstacle.LOAD.value})
         if obstacle is not None:
-            raise self._not_ready(task, obstacle, waits, agent, call.now)
+            raise self._not_ready(task, obstacle, agent, reach)
         self._locks.require_allowed(agent.agent_id, self._locks.as_compared(task.files))
-        self._admit(task, agent, self._tokens(agent, call), call)
+        refusal = reach.refusal(task)
+        if refusal is not None:
+            raise refusal
         return self._take(task, agent, request, call)
 
     def claim_best(self, request: ops.ClaimTask, call: Call) -> tuple[Task, list[Lease]]:
@@ -62,74 +88,26 @@ class Claims:
         Raises NothingReady saying why and when to ask again; BudgetExceeded when only money is missing.
         """
         agent = self._roster.get(call.agent_name)
-        why: Counter[Obstacle] = Counter()
-        ready = self._ready(Seeker(agent.agent_id, agent.capabilities), call.now, why)
-        tokens = self._tokens(agent, call) if ready else None
-        must_be_free = request.acquire_locks and self._locks.refuses
-        refusal: errors.BudgetExceeded | None = None
-        # Where a task may be taken although others lease its files, a free one of the same rank goes before it.
-        second: tuple[tuple[float, int, int], Task] | None = None
-        for place, task in ready:
-            if second is not None and second[0] != place[:3]:
-                break
-            try:
-                self._locks.require_allowed(agent.agent_id, self._locks.as_compared(task.files))
-                self._admit(task, agent, tokens, call)
-            except errors.ZoneDenied:
-                why[Obstacle.OUTSIDE_PATHS] += 1
-                continue
-            except errors.BudgetExceeded as error:
-                refusal = refusal or error
-                why[Obstacle.BUDGET] += 1
-                continue
-            if not self._locks.table.conflicts(self._wanted(task, agent, request), call.now):
-                return self._take(task, agent, request, call)
-            why[Obstacle.FILES_LEASED] += 1
-            if not must_be_free:
-                second = second or (place[:3], task)
-        if second is not None:
-            return self._take(second[1], agent, request, call)
-        if refusal is not None and set(why) == {Obstacle.BUDGET}:
-            raise refusal
-        why[Obstacle.DEPENDENCIES] += sum(1 for task in self._memory.pending() if self._memory.waits(task))
-        raise self._nothing_ready(+why, agent.agent_id, call.now)
-
-    def context(self, task: Task, call: Call) -> ops.TaskContext:
-        """Gather what the agent should know before it starts."""
-        agent = self._roster.get(call.agent_name)
-        config = call.tx.projects.onboarding(task.project_id)
-        related = call.tx.tasks.related(task.project_id, task.dependencies)
-        attempts = call.tx.tasks.attempts(task.id) if task.attempt > 1 else []
-        errors_before = [attempt.error for attempt in attempts if attempt.error]
-        return ops.TaskContext(
-            focus=config.focus,
-            goals=list(config.goals),
-            instructions=agent.instructions_file or config.instruction_files.get(agent.provider or ""),
-            style_guide=config.style_guide,
-            checkpoint_rules=list(config.checkpoint_rules),
-            allowed_paths=list(agent.allowed_paths),
-            denied_paths=list(agent.denied_paths),
-            related=[
-                ops.RelatedTask(task_id=other.id, title=other.title, status=other.status, result=other.result)
-                for other in related
-            ],
-            last_error=errors_before[-1] if errors_before else None,
+        rules, seeker = self._rules(), selection.seeker_of(agent)
+        held = self._memory.held_by(agent.agent_id)
+        if selection.is_loaded(held, rules):
+            facts: dict[str, errors.Fact] = {"reasons": {Obstacle.LOAD.value: len(held)}}
+            raise _loaded(errors.NothingReady, agent.agent_id, held, facts | {"pending": self._memory.pending})
+        reach = self._reach(agent, call)
+        passed: list[tuple[Task, Obstacle]] = []
+        chosen = selection.choose(
+            in_time(self._memory.ready.candidates(seeker, call.now, rules)),
+            reach.obstacle,
+            lambda task, obstacle: passed.append((task, obstacle)),
+            must_be_free=request.acquire_locks and self._locks.refuses,
         )
-
-    def _ready(
-        self, seeker: Seeker, now: datetime, why: Counter[Obstacle]
-    ) -> list[tuple[tuple[float, int, int, datetime, str], Task]]:
-        """List what the agent could claim as far as the tasks know, the best first; counts why the rest is not."""
-        found = []
-        for task in self._memory.ready():
-            obstacle = tasks.obstacle(task, seeker, now, ())
-            if obstacle is None:
-                found.append((tasks.order(task, seeker, now, aging_s=self._settings.aging_s), task))
-            else:
-                why[obstacle] += 1
-        # The place ends with the id, so that tasks themselves are never compared.
-        found.sort(key=lambda placed: placed[0])
-        return found
+        if chosen is not None:
+            return self._take(chosen, agent, request, call)
+        why = self._memory.ready.reasons(seeker, call.now, rules) + Counter(obstacle for _, obstacle in passed)
+        if set(why) == {Obstacle.BUDGET} and (refusal := reach.refusal(passed[0][0])) is not None:
+            raise refusal
+        why[Obstacle.DEPENDENCIES] = self._memory.waiting
+        raise self._nothing_ready(+why, agent.agent_id, reach)
 
     def _take(self, task: Task, agent: agents.Agent, request: ops.ClaimTask, call: Call) -> tuple[Task, list[Lease]]:
         leases = []
@@ -141,64 +119,75 @@ class Claims:
         files = self._locks.as_compared(task.files)
         return Wanted(agent.agent_id, files, Mode.EXCLUSIVE, request.lease_s, task.id, f"claim of {task.id}")
 
-    def _admit(self, task: Task, agent: agents.Agent, tokens: quotas.TokenBudget | None, call: Call) -> None:
-        quotas.admit(call.levels, task.estimated_cost_nano or 0, call.now)
-        if tokens is not None:
-            quotas.admit_tokens(tokens, agent.agent_id)
+    def _rules(self) -> Rules:
+        return selection.rules_of(self._project().settings, self._settings.aging_s)
+
+    def _reach(self, agent: agents.Agent, call: Call) -> Reach:
+        return Reach(
+            agent,
+            self._locks.table,
+            call.levels,
+            lambda: self._tokens(agent, call),
+            self._locks.as_compared,
+            call.now,
+        )
 
     def _tokens(self, agent: agents.Agent, call: Call) -> quotas.TokenBudget | None:
         if agent.token_budget is None:
             return None
         return quotas.TokenBudget(agent.token_budget, call.tx.costs.tokens_used(agent.project_id, agent.agent_id))
 
-    def _not_ready(
-        self, task: Task, obstacle: Obstacle, waits: list[str], agent: agents.Agent, now: datetime
-    ) -> errors.NotReady:
-        facts: dict[str, errors.Fact] = {"task_id": task.id, "obstacle": obstacle.value, "blocked_by": waits}
-        wait_s = None
-        match obstacle:
-            case Obstacle.DEPENDENCIES:
-                named = [f"{other} ({self._memory.status(other) or 'unknown'})" for other in waits]
-                sentence = f"waits for {', '.join(named)}"
-                given_up = [other for other in waits if self._memory.status(other) in tasks.GIVEN_UP]
-                if given_up:
-                    facts["given_up"] = given_up
-                    sentence += (
-                        f"; {', '.join(given_up)} will not complete by itself: a person must reopen it or drop the edge"
-                    )
-            case Obstacle.RETRY_LATER:
-                wait_s = (task.retry_at - now).total_seconds() if task.retry_at else None
-                facts["retry_at"] = task.retry_at.isoformat() if task.retry_at else None
-                sentence = f"rests after a failed attempt until {task.retry_at:%H:%M:%SZ}"
-            case Obstacle.ASSIGNED_ELSEWHERE:
-                facts["assigned_to"] = task.reserved_for
-                sentence = f"is kept for {task.reserved_for}"
-            case _:
-                missing = sorted(set(task.requires) - set(agent.capabilities))
-                facts["missing_capabilities"] = missing
-                sentence = f"requires {', '.join(missing)}, which {agent.agent_id} does not have"
+    def _not_ready(self, task: Task, obstacle: Obstacle, agent: agents.Agent, reach: Reach) -> errors.NotReady:
+        what = obstacles.told(task, obstacle, agent, self._memory, reach, reach.now)
         return errors.NotReady(
-            f"Task {task.id} cannot be claimed now: it {sentence}. Take another ready task with claim_task.",
-            facts=facts,
+            f"Task {task.id} cannot be claimed now: it {what.sentence}. Take another ready task with claim_task.",
+            facts={
+                "task_id": task.id,
+                "obstacle": obstacle.value,
+                "blocked_by": self._memory.waits(task),
+                **what.facts,
+            },
             next=[NextStep("claim_task", {}, "take the best ready task")],
-            wait_s=wait_s,
+            wait_s=what.wait_s,
         )
 
-    def _nothing_ready(self, why: Counter[Obstacle], agent_id: str, now: datetime) -> errors.NothingReady:
-        times = [task.retry_at for task in self._memory.pending() if task.retry_at is not None and task.retry_at > now]
-        ends = self._locks.table.next_deadline() if why.get(Obstacle.FILES_LEASED) else None
-        times.extend([ends] if ends is not None and ends > now else [])
-        left_s = min((min(times) - now).total_seconds() if times else ASK_AGAIN_S, ASK_AGAIN_S)
+    def _nothing_ready(self, why: Counter[Obstacle], agent_id: str, reach: Reach) -> errors.NothingReady:
+        ends = (self._memory.ready.next_change(reach.now), reach.first_end())
+        left_s = min([ASK_AGAIN_S, *((at - reach.now).total_seconds() for at in ends if at is not None)])
         # Upwards: who asks again when told to must not come a moment too early.
         wait_s = math.ceil(left_s * 1000) / 1000
         reasons = {obstacle.value: count for obstacle, count in sorted(why.items())}
         told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in reasons.items()) or "no task is pending"
         return errors.NothingReady(
             f"Nothing is ready for {agent_id}: {told}. Ask again in {math.ceil(wait_s)} s, or look with list_tasks.",
-            facts={"reasons": reasons, "pending": len(self._memory.pending())},
+            facts={"reasons": reasons, "pending": self._memory.pending},
             next=[NextStep("list_tasks", {"status": ["pending"]}, "see what waits and for what")],
             wait_s=wait_s,
         )
+
+
+def _loaded(
+    kind: type[errors.NotReady] | type[errors.NothingReady],
+    agent_id: str,
+    held: Sequence[Task],
+    facts: Mapping[str, errors.Fact],
+) -> errors.NotReady | errors.NothingReady:
+    ids = [task.id for task in held]
+    return kind(
+        f"{agent_id} holds {obstacles.few(ids)}, as many tasks as this project lets one agent hold: finish one with "
+        "complete_task, or give it back with update_task.",
+        facts={**facts, "holding": ids[: obstacles.SHOWN], "held": len(ids)},
+        next=[NextStep("get_task", {"task_id": ids[0]}, "see your attempt and finish it")],
+    )
+
+
+def in_time(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Give the candidates of a choice as long as there is time for it, the first one in any case."""
+    ends_at = monotonic() + MOST_CHOICE_S
+    for candidate in candidates:
+        yield candidate
+        if monotonic() > ends_at:
+            return
 
 
 def _already_claimed(task: Task, agent_id: str) -> errors.AlreadyClaimed:

@@ -20,14 +20,17 @@ class Chore(StrEnum):
     ELAPSE = "elapse"
     TOUCH = "touch"
     TOKEN_USED = "token_used"
+    TAKE_URGENT = "take_urgent"
     SIGN_OF_LIFE = "sign_of_life"
+    FORGET = "forget"
 
 
 class Command(NamedTuple):
     """One call, decided and written by a host.
 
     operation: a name of the catalogue or a chore. arguments: the request's JSON. caller: None for chores.
-    levels: the budgets that bound the caller, where the operation needs them.
+    levels: the budgets that bound the caller, where the operation needs them. sight: JSON of what the daemon saw in the
+    project's repository, where the operation looks into it.
     """
 
     operation: str
@@ -36,19 +39,24 @@ class Command(NamedTuple):
     caller: Caller | None
     arguments: bytes
     levels: tuple[Level, ...] = ()
+    sight: bytes = b""
 
 
 class Outcome(NamedTuple):
     """What a command came to.
 
     body: JSON of the reply or of the fault. line: one line of text. code: the error's code; None: done.
-    levels: the answer of the chore LEVELS.
+    levels: the answer of the chore LEVELS. wakes: who waits for what this has committed, by name.
+    waits: there is nothing yet for a caller that is willing to wait. waited_s: how long one has waited.
     """
 
     body: bytes
     line: str
     code: str | None = None
     levels: tuple[Level, ...] = ()
+    wakes: tuple[str, ...] = ()
+    waits: bool = False
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from actors import views
+from actors import members, teams, tenancy, views
 from actors.call import Call
 from actors.issuing import Issuer, revoke
+from actors.members import People
+from actors.pausing import Pausing
 from actors.places import no_project, only_project
-from conductor.domain import access, errors
-from conductor.domain.access import ADMIN_UP, AGENT_ROLES, MEMBER_ROLES, Role, TokenKind
+from conductor.domain import errors, organizations
+from conductor.domain.access import ADMIN_UP, MEMBER_ROLES, Role, TokenKind
 from conductor.domain.errors import NextStep
 from conductor.domain.events import EventKind
 from conductor.domain.organizations import Member, ProjectSettings, Token
+from conductor.domain.pauses import PauseMode
 from conductor.operations import admin as ops
 from conductor.operations import audit as audit_ops
+from conductor.operations import pausing as pausing_ops
 from conductor.operations import projects as project_ops
+from conductor.operations import teams as team_ops
+from conductor.operations import tenancy as tenancy_ops
 
 
 class Directory:
@@ -24,39 +30,50 @@ class Directory:
 
     def __init__(self, issuer: Issuer) -> None:
         self._issuer = issuer
+        self._people = People(issuer)
+        self._pausing = Pausing()
 
     def create_organization(self, request: ops.CreateOrganization, call: Call) -> ops.Organization:
-        """Make an organisation with nobody in it yet; the unit is already that of the new one."""
-        if call.tx.organizations.get() is not None:
-            raise errors.IdempotencyMismatch(
-                "This idempotency key made an organization long ago. Nothing was changed: take a new key for another.",
-                facts={"idempotency_key": request.idempotency_key},
-            )
-        return views.organization(call.tx.organizations.create(request.name, slug=request.slug, plan=request.plan))
+        """Make an organisation."""
+        return tenancy.create(request, call)
+
+    def export_organization(self, request: tenancy_ops.ExportOrganization, call: Call) -> tenancy_ops.ExportedRows:
+        """Read a page of all that the organisation has."""
+        return tenancy.export(request, call)
+
+    def delete_organization(
+        self, request: tenancy_ops.DeleteOrganization, call: Call
+    ) -> tenancy_ops.DeletedOrganization:
+        """Delete the organisation with all it has."""
+        return tenancy.delete(request, call)
 
     def add_member(self, request: ops.AddMember, call: Call) -> ops.Member:
         """Add a person."""
-        self._require_grant(request.role.role, call)
-        return views.member(call.tx.organizations.add_member(request.name, email=request.email, role=request.role.role))
+        return self._people.add(request, call)
+
+    def invite_member(self, request: ops.InviteMember, call: Call) -> ops.InvitedMember:
+        """Add a person with their first token."""
+        return self._people.invite(request, call)
+
+    def update_member(self, request: ops.UpdateMember, call: Call) -> ops.Member:
+        """Change a person."""
+        return self._people.update(request, call)
 
     def remove_member(self, request: ops.RemoveMember, call: Call) -> ops.Member:
         """Remove a person and end their tokens."""
-        member = self._member(request.member_id, call)
-        self._require_grant(member.role, call)
-        if member.role is Role.ROOT:
-            raise errors.Forbidden(f"{member.name} owns the installation and stays.", facts={"member_id": member.id})
-        owners = call.tx.organizations.owners()
-        if [owner.id for owner in owners] == [member.id]:
-            raise errors.Forbidden(
-                f"{member.name} is the last owner of the organization and stays: make another owner first.",
-                facts={"member_id": member.id},
-                next=[NextStep("add_member", {"name": "New owner", "role": "owner"}, "then remove this one")],
-            )
-        removed = replace(member, removed_at=call.now)
-        call.tx.organizations.save_member(removed)
-        call.tx.record(EventKind.MEMBER_REMOVED, member.id, name=member.name, role=member.role.value)
-        revoke(call.tx.tokens.live_of_member(member.id, call.now), call.tx)
-        return views.member(removed)
+        return self._people.remove(request, call)
+
+    def create_team(self, request: team_ops.CreateTeam, call: Call) -> team_ops.Team:
+        """Make a team."""
+        return teams.create(request, call)
+
+    def update_team(self, request: team_ops.UpdateTeam, call: Call) -> team_ops.Team:
+        """Change a team."""
+        return teams.update(request, call)
+
+    def delete_team(self, request: team_ops.DeleteTeam, call: Call) -> team_ops.Team:
+        """Delete a team."""
+        return teams.delete(request, call)
 
     def create_project(self, request: project_ops.CreateProject, call: Call) -> project_ops.Project:
         """Make a project."""
@@ -67,7 +84,7 @@ class Directory:
             conflict_strategy=request.conflict_strategy,
             root_path=request.root_path,
             git_remote=request.git_remote,
-            settings=ProjectSettings(**chosen),
+            settings=organizations.changed_settings(ProjectSettings(), chosen),
         )
         return views.project(project, call.tx, call.caller)
 
@@ -101,7 +118,7 @@ class Directory:
         """
         former = self._token(request.token_id or call.caller.token_id, call)
         if former.id != call.caller.token_id:
-            self._require_grant(former.role, call)
+            members.require_grant(former.role, call)
         if not former.is_valid(call.now):
             raise errors.NotFound(
                 f"Token {former.id} is over: make a new one with create_token.",
@@ -133,7 +150,7 @@ class Directory:
     def revoke_token(self, request: ops.RevokeToken, call: Call) -> ops.RevokedToken:
         """End a token at once."""
         token = self._token(request.token_id, call)
-        self._require_grant(token.role, call)
+        members.require_grant(token.role, call)
         if token.id == call.caller.token_id:
             raise errors.Forbidden(
                 "That is the token you call with: rotate it with rotate_token, or have another admin revoke it.",
@@ -143,6 +160,18 @@ class Directory:
         if token.revoked_at is None:
             revoke([token], call.tx)
         return ops.RevokedToken()
+
+    def pause(self, request: pausing_ops.Pause, call: Call) -> pausing_ops.PauseSet:
+        """Let agents stand still."""
+        return self._pausing.set(request, PauseMode.PAUSED, call)
+
+    def drain(self, request: pausing_ops.Drain, call: Call) -> pausing_ops.PauseSet:
+        """Let agents finish what they hold."""
+        return self._pausing.set(request, PauseMode.DRAINING, call)
+
+    def resume(self, request: pausing_ops.Resume, call: Call) -> pausing_ops.PauseLifted:
+        """Let agents go on."""
+        return self._pausing.lift(request, call)
 
     def log_action(self, request: audit_ops.LogAction, call: Call) -> audit_ops.LoggedAction:
         """Write the caller's own entry into the audit log."""
@@ -229,13 +258,13 @@ class Directory:
 
     def _member_for(self, request: ops.CreateToken, call: Call) -> Member:
         if request.member_id is not None:
-            member = self._member(request.member_id, call)
+            member = members.found(request.member_id, call)
             if request.role not in (None, member.role):
                 raise errors.Invalid(
                     f"{member.name} is {member.role}: leave role out, a token has its member's role.",
                     facts={"argument": "role", "role": member.role.value},
                 )
-            self._require_grant(member.role, call)
+            members.require_grant(member.role, call)
             return member
         if request.name is None or request.role is None:
             raise errors.Invalid(
@@ -247,18 +276,8 @@ class Directory:
                 f"{request.role} is no role of a person: take owner, admin, member or viewer.",
                 facts={"argument": "role", "allowed": [role.value for role in MEMBER_ROLES]},
             )
-        self._require_grant(request.role, call)
+        members.require_grant(request.role, call)
         return call.tx.organizations.add_member(request.name, role=request.role)
-
-    def _member(self, member_id: str, call: Call) -> Member:
-        member = call.tx.organizations.member(member_id)
-        if member is None:
-            raise errors.NotFound(
-                f"No member {member_id} here. See the people with list_members.",
-                facts={"member_id": member_id},
-                next=[NextStep("list_members", {}, "see the people")],
-            )
-        return member
 
     def _token(self, token_id: str, call: Call) -> Token:
         token = call.tx.tokens.get(token_id)
@@ -271,13 +290,3 @@ class Directory:
                 next=[NextStep("list_tokens", {}, "see the tokens")],
             )
         return token
-
-    def _require_grant(self, role: Role, call: Call) -> None:
-        giver = call.caller.role
-        is_root = giver is Role.ROOT
-        if is_root or access.may_grant(giver, role) or (giver in ADMIN_UP and role in AGENT_ROLES):
-            return
-        raise errors.Forbidden(
-            f"A {giver} cannot give or end the role {role}: that takes an owner.",
-            facts={"role": giver.value, "given": role.value},
-        )

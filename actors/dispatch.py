@@ -8,28 +8,33 @@ Must never raise for what a caller did wrong: that is an answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from actors import bells, pauses
 from actors.commands import Chore, Command, Outcome
 from actors.fleet import Fleet
 from actors.places import Places
 from actors.reading.read import Read
 from actors.reading.table import READERS
+from actors.sights import Sights
 from conductor import telemetry
 from conductor.domain import errors, ids
 from conductor.domain.access import Caller, TokenKind
+from conductor.domain.messages import URGENT
 from conductor.domain.quotas import Level
+from conductor.integrations.coding_agents import profiles
 from conductor.operations.catalogue import CATALOGUE
 from conductor.operations.faults import Fault, fault_of
 from conductor.operations.reading import read_request
 from conductor.operations.row import Keeper, Operation, Request
-from conductor.setting_groups import Leases
+from conductor.setting_groups import Leases, Repositories, Tasks
 from storage import outages
 from storage.store import Store
 
@@ -45,39 +50,64 @@ Observe = Callable[[str, str | None, float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An operation's answer: the JSON of the reply or of the fault, a line of text, the error's code or None."""
+    """An operation's answer: the JSON of the reply or of the fault, a line of text, the error's code or None.
+
+    notice: something urgent that the calling agent is told with it, once; '' is nothing.
+    """
 
     body: bytes
     line: str
     code: str | None = None
+    notice: str = ""
 
 
 class Dispatcher:
     """Carries calls to hosts and to the store."""
 
-    def __init__(self, store: Store, fleet: Fleet, leases: Leases, observe: Observe, *, read_threads: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        leases: Leases,
+        tasks: Tasks,
+        observe: Observe,
+        *,
+        read_threads: int,
+        repositories: Repositories | None = None,
+        known_profiles: profiles.Profiles | None = None,
+    ) -> None:
         self._store = store
         self._fleet = fleet
         self._leases = leases
+        self._tasks = tasks
         self._observe = observe
         self._places = Places(store)
+        self._gate = pauses.Gate()
+        usual_file = (known_profiles or profiles.known()).instruction_file
+        self._sights = Sights(self.read, repositories or Repositories(), usual_file, store.clock)
         self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
+        # Whoever asks for many slow reads waits for their own, and leaves the readers to everybody else.
+        self._slow = asyncio.Semaphore(1)
         self._running_since: datetime = store.clock.now()
         self._touched: dict[str, float] = {}
 
-    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller) -> Answer:
-        """Carry out a call; every outcome is an answer."""
+    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller, *, tells: bool = True) -> Answer:
+        """Carry out a call; every outcome is an answer. tells: the caller gets to see what is urgent with it."""
         began = time.perf_counter()
+        waited_s = 0.0
         try:
             outcome = await self._carry_out(row, arguments, caller)
+            waited_s = outcome.waited_s
             answer = Answer(outcome.body, outcome.line, outcome.code)
             if outcome.code is not None:
-                answer = _for_caller(Fault.model_validate_json(outcome.body), caller)
+                answer = shown_to(Fault.model_validate_json(outcome.body), caller)
         except errors.ConductorError as error:
-            answer = _for_caller(fault_of(error), caller)
+            answer = shown_to(fault_of(error), caller)
         except Exception as error:  # noqa: BLE001  # the one place where a defect becomes an answer
             answer = self._failed(row, error)
-        self._observe(row.name, answer.code, time.perf_counter() - began, caller.organization_id)
+        self._observe(row.name, answer.code, time.perf_counter() - began - waited_s, caller.organization_id)
+        if tells and not self._fleet.bells.is_quiet(caller):
+            answer = replace(answer, notice=await self._urgent_notice(caller))
         return answer
 
     async def token_used(self, organization_id: str, token_id: str) -> None:
@@ -88,8 +118,13 @@ class Dispatcher:
         """Run something that reads the store in a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, act, self._store)
 
+    def end_waits(self) -> None:
+        """Answer all who wait, now, with what there is; from now on nobody waits."""
+        self._fleet.bells.close()
+
     def close(self) -> None:
         """Let the readers go."""
+        self._sights.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def _carry_out(self, row: Operation[Any, Any], arguments: bytes, caller: Caller) -> Outcome:
@@ -104,8 +139,26 @@ class Dispatcher:
         else:
             acting, project_id = self._place(row, request, caller)
         if row.keeper is Keeper.STORE:
-            return await self.read(lambda store: self._read(row, request, acting, project_id, store))
+            async with self._slow if row.is_slow else contextlib.nullcontext():
+                return await self.read(lambda store: self._read(row, request, acting, project_id, store))
+        await self._require_open(row, acting, project_id)
         return await self._write(row, request, arguments, acting, project_id)
+
+    async def _require_open(self, row: Operation[Any, Any], caller: Caller, project_id: str | None) -> None:
+        """Refuse a call that stands still; that it came is a sign of life all the same. Raises Paused."""
+        if not pauses.concerns(row, caller, project_id):
+            return
+        organization_id = caller.organization_id
+        still = self._gate.known(organization_id)
+        if still is None:
+            still = await self.read(lambda store: self._gate.read(organization_id, store))
+        try:
+            draining = pauses.require_open(still, row, caller, project_id)
+            if draining is not None:
+                await self.read(lambda store: pauses.require_busy(draining, caller, store))
+        except errors.Paused:
+            self._pass_on_sign_of_life(caller)
+            raise
 
     def _place(self, row: Operation[Any, Any], request: Request, caller: Caller) -> tuple[Caller, str | None]:
         acting = self._places.caller_in(request, caller)
@@ -115,7 +168,7 @@ class Dispatcher:
         self, row: Operation[Any, Any], request: Request, caller: Caller, project_id: str | None, store: Store
     ) -> Outcome:
         with store.reading(caller.organization_id) as tx:
-            read = Read(caller, project_id or "", tx, store, self._leases, self._running_since)
+            read = Read(caller, project_id or "", tx, store, self._leases, self._tasks, self._running_since)
             reply = READERS[row.name](request, read)
         return Outcome(reply.model_dump_json(exclude_none=True).encode(), reply.line())
 
@@ -131,11 +184,68 @@ class Dispatcher:
             if asked.code is not None:
                 return asked
             levels = asked.levels
-        command = Command(row.name, organization_id, project_id, caller, arguments, levels)
-        outcome = await self._fleet.run(command)
+        sight = b""
+        if row.looks and project_id is not None:
+            sight = await self._sights.look(row, request, caller, project_id)
+        command = Command(row.name, organization_id, project_id, caller, arguments, levels, sight)
+        try:
+            outcome = await self._asked(command, getattr(request, "wait_s", 0))
+        finally:
+            # Also when it is not known whether it took effect.
+            if row.name in pauses.CHANGING:
+                self._gate.forget(organization_id)
+            self._places.changed(row, organization_id)
+            if row.name == "update_project":
+                self._sights.forget(organization_id, project_id)
+        if row.name == "delete_organization" and outcome.code is None:
+            await self._forget(organization_id)
         if not row.in_project and outcome.code is None:
             self._pass_on_sign_of_life(caller)
         return outcome
+
+    async def _asked(self, command: Command, wait_s: float) -> Outcome:
+        """Carry a command to its host; again when the bell rings that its caller waits for, until the time is over."""
+        if wait_s <= 0 or not self._fleet.bells.has_room(bells.awaited_by(command)):
+            return await self._fleet.run(command)
+        loop = asyncio.get_running_loop()
+        until, waited_s = loop.time() + wait_s, 0.0
+        with self._fleet.bells.listening(bells.awaited_by(command)) as ear:
+            while True:
+                ear.begin()
+                if waited_s > 0:
+                    await self.read(lambda store: _require_let_in(store, command))
+                outcome = await self._fleet.run(command)
+                if not outcome.waits or self._fleet.bells.is_closed:
+                    return outcome._replace(waited_s=waited_s)
+                began = loop.time()
+                has_rung = await ear.heard(until)
+                waited_s += loop.time() - began
+                if not has_rung or self._fleet.bells.is_closed:
+                    return outcome._replace(waited_s=waited_s)
+
+    async def _urgent_notice(self, caller: Caller) -> str:
+        """Take what is urgent for an agent, so that it is told once; whatever goes wrong here spoils no answer."""
+        self._fleet.bells.set_quiet(caller)
+        is_done = False
+        try:
+            notice = ""
+            if await self.read(lambda store: _has_urgent(store, caller)):
+                command = Command(Chore.TAKE_URGENT, caller.organization_id, caller.project_id, caller, b"{}")
+                outcome = await self._fleet.run(command)
+                notice = outcome.line if outcome.code is None else ""
+            is_done = True
+            return notice
+        except Exception as error:  # noqa: BLE001  # the call itself was answered; the notice comes with the next one
+            log.warning("urgent_notice_not_taken", error=repr(error))
+            return ""
+        finally:
+            if not is_done:
+                self._fleet.bells.set_loud(caller)
+
+    async def _forget(self, organization_id: str) -> None:
+        """Let nothing in memory outlive an organisation that was deleted."""
+        self._places.forget(organization_id)
+        await self._fleet.tell_all(Command(Chore.FORGET, organization_id, None, None, b"{}"))
 
     def _pass_on_sign_of_life(self, caller: Caller) -> None:
         if caller.kind is not TokenKind.AGENT:
@@ -165,9 +275,9 @@ class Dispatcher:
         return Answer(fault.model_dump_json(exclude_none=True).encode(), fault.line(), fault.code)
 
 
-def _for_caller(fault: Fault, caller: Caller) -> Answer:
-    """Leave only the next steps that this caller may take."""
-    steps = [step for step in fault.next if caller.role in CATALOGUE[step.tool].allowed]
+def shown_to(fault: Fault, caller: Caller) -> Answer:
+    """Leave only the next steps that this caller finds in its list of tools."""
+    steps = [step for step in fault.next if CATALOGUE[step.tool].is_listed_for(caller.role)]
     shown = fault if len(steps) == len(fault.next) else fault.model_copy(update={"next": steps})
     return Answer(shown.model_dump_json(exclude_none=True).encode(), shown.line(), shown.code)
 
@@ -179,3 +289,17 @@ def _new_organization(request: Request, caller: Caller, entropy: ids.Entropy) ->
         return ids.make(ids.Kind.ORGANIZATION, entropy)
     seed = hashlib.sha256(f"{caller.scope_key}/{key}".encode()).digest()
     return ids.make(ids.Kind.ORGANIZATION, lambda count: seed[:count])
+
+
+def _has_urgent(store: Store, caller: Caller) -> bool:
+    with store.reading(caller.organization_id) as tx:
+        return tx.notices.has(caller.project_id or "", caller.agent_name or "", URGENT)
+
+
+def _require_let_in(store: Store, command: Command) -> None:
+    """Refuse a caller whose token has ended while it waited. Raises Unauthenticated."""
+    token_id = command.caller.token_id if command.caller is not None else ""
+    with store.reading(command.organization_id) as tx:
+        token = tx.tokens.get(token_id)
+        if token is not None and not token.is_valid(tx.now):
+            raise errors.Unauthenticated("This token has ended while the call waited. Ask for access anew.")

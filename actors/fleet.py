@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from actors.batcher import Batcher
+from actors.bells import Bells
 from actors.buckets import bucket_for, host_of
 from actors.commands import Chore, Command, HostStats, Outcome
 from actors.host_lost import HostFailed, HostLost
@@ -51,6 +52,7 @@ class Fleet:
         self._handles = list(handles)
         self._batch = batch
         self._leases = leases
+        self.bells = Bells()
         self.batchers = [
             Batcher(
                 self._sender(index),
@@ -78,6 +80,13 @@ class Fleet:
         Raises Unavailable.
         """
         return await self.batchers[host_of(bucket_for(command), self.hosts)].run(command)
+
+    async def tell_all(self, command: Command) -> None:
+        """Carry a chore to every host; one that cannot be reached has lost, or will drop, what it should drop."""
+        told = await asyncio.gather(*(batcher.run(command) for batcher in self.batchers), return_exceptions=True)
+        for index, outcome in enumerate(told):
+            if isinstance(outcome, BaseException):
+                log.warning("host_not_told", host=index, chore=command.operation, error=repr(outcome))
 
     def run_aside(self, command: Command) -> None:
         """Carry a command without waiting for it; nobody hears of its failure but the log."""
@@ -131,7 +140,7 @@ class Fleet:
                 log.warning("chore_not_done", chore=chore.value, error=error.message)
 
     def _sender(self, index: int) -> _Sender:
-        return _Sender(self._handles[index], self._batch, index)
+        return _Sender(self._handles[index], self._batch, index, self.bells)
 
     def _aside_done(self, task: asyncio.Task[Outcome]) -> None:
         self._aside.discard(task)
@@ -140,14 +149,31 @@ class Fleet:
 
 
 class _Sender:
-    """Sends batches to one host until it has answered, or the deadline has passed."""
+    """Sends batches to one host until it has answered, or the deadline has passed.
 
-    def __init__(self, handle: Handle, batch: Batch, index: int) -> None:
+    It rings the bells itself: who sent a command may have hung up before the outcome came.
+    """
+
+    def __init__(self, handle: Handle, batch: Batch, index: int, bells: Bells) -> None:
         self._handle = handle
         self._batch = batch
         self._index = index
+        self._bells = bells
 
     async def __call__(self, commands: list[Command]) -> list[Outcome]:
+        is_known = False
+        try:
+            outcomes = await self._sent(commands)
+            is_known = True
+        finally:
+            if not is_known:
+                self._bells.doubt()
+        for outcome in outcomes:
+            if outcome.wakes:
+                self._bells.ring(outcome.wakes)
+        return outcomes
+
+    async def _sent(self, commands: list[Command]) -> list[Outcome]:
         name = secrets.token_hex(8)
         for attempt in range(self._batch.retries + 1):
             try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any, NoReturn, TextIO, cast
 
 import orjson
 
+from actors import replying
+from actors.bells import EVERY_BELL, urgent_bell
 from actors.buckets import bucket_for, buckets_of
 from actors.call import Call
 from actors.commands import Chore, Command, HostStats, Outcome
@@ -32,10 +34,11 @@ from conductor import telemetry
 from conductor.clock import Clock, SteadyClock
 from conductor.domain import errors
 from conductor.domain.access import Caller, TokenKind
+from conductor.domain.messages import URGENT
+from conductor.integrations import coding_agents
 from conductor.integrations.prices import PriceBook, Prices
 from conductor.log_file import LogFile
 from conductor.operations.catalogue import CATALOGUE
-from conductor.operations.faults import fault_of
 from conductor.operations.row import Keeper, Operation, Reply, Request
 from conductor.settings import Settings
 from storage import outages
@@ -87,6 +90,8 @@ class Host:
         book = setup.settings.prices.book
         self._quota_keeper = QuotaKeeper(Prices(PriceBook.from_toml(book) if book else None))
         self._directory = Directory(self._issuer)
+        # Read now, not at the first call: a file that is wrong stops the start.
+        coding_agents.known(setup.settings.agents.profiles)
         self._store: Store | None = None
         self._rooms: Rooms | None = None
         self._counts: dict[str, int] = {}
@@ -102,7 +107,7 @@ class Host:
         outcomes: list[Outcome | None] = [None] * len(commands)
         groups: dict[str | None, Placed] = {}
         for place, command in enumerate(commands):
-            if command.operation in {Chore.ELAPSE, Chore.SIGN_OF_LIFE}:
+            if command.operation in {Chore.ELAPSE, Chore.SIGN_OF_LIFE, Chore.FORGET}:
                 outcomes[place] = self._chore(command)
             else:
                 groups.setdefault(command.organization_id if store.guards_rows else None, []).append((place, command))
@@ -183,15 +188,23 @@ class Host:
             self._entered.roll_back()
             if (outage := outages.outage_of(error)) is not None:
                 log.warning("command_unavailable", operation=command.operation, error=repr(error))
-                return _refusal(outages.unavailable(outage))
+                return replying.refusal(outages.unavailable(outage))
+            if self._is_gone(command, store):
+                return replying.gone(command)
             reference = hashlib.sha256(f"{batch}/{place}".encode()).hexdigest()[:12]
             log.exception("command_failed", operation=command.operation, reference=reference)
-            return _refusal(
+            return replying.refusal(
                 errors.Internal(
                     f"Conductor failed at {command.operation}; nothing was changed. The log has it under {reference}.",
                     facts={"reference": reference},
                 )
             )
+
+    @staticmethod
+    def _is_gone(command: Command, store: Store) -> bool:
+        """Tell whether a command failed because its organisation was deleted while it was on its way."""
+        with store.reading(command.organization_id) as tx:
+            return tx.tenancy.tombstone() is not None
 
     def _together(
         self, organization_id: str | None, placed: Placed, batch: str, part: int, is_again: bool, store: Store
@@ -209,7 +222,7 @@ class Host:
                     known.update(transaction.unit(organization).replies.of_batch(batch))
             for place, command in placed:
                 if place in known:
-                    outcomes[place] = _stored(known[place])
+                    outcomes[place] = replying.stored(known[place])._replace(wakes=(EVERY_BELL,))
                     continue
                 tx = transaction.unit(command.organization_id)
                 outcomes[place], stored = self._one(command, tx, now)
@@ -231,12 +244,12 @@ class Host:
         writes = tx.writes
         call: Call | None = None
         try:
-            if command.operation in {Chore.LEVELS, Chore.TOUCH, Chore.TOKEN_USED}:
-                return self._small_chore(command, tx, now), None
+            if command.operation in {Chore.LEVELS, Chore.TOUCH, Chore.TOKEN_USED, Chore.TAKE_URGENT}:
+                return self._small_chore(command, tx, now)
             row = CATALOGUE[command.operation]
             request = row.request.model_validate_json(command.arguments, strict=True)
             caller = _caller_of(command)
-            call = Call(caller, command.project_id or "", now, tx, command.levels)
+            call = Call(caller, command.project_id or "", now, tx, command.levels, command.sight)
             if row.in_project:
                 room = self._entered.enter(command.organization_id, _project_of(command), tx)
                 if caller.kind is TokenKind.AGENT and caller.agent_name is not None:
@@ -247,7 +260,7 @@ class Host:
             if tx.writes != writes:
                 raise BrokenPromise(f"{command.operation} wrote and then refused: {error.code}") from error
             self._count(command.operation, error.code)
-            return _refusal(error), None
+            return replying.refusal(error), None
 
     def _answer(self, row: Operation[Any, Any], request: Request, call: Call) -> tuple[Outcome, str | None]:
         key = getattr(request, "idempotency_key", None) if row.name != "record_cost" else None
@@ -261,11 +274,20 @@ class Host:
                         "key for a new request.",
                         facts={"idempotency_key": key},
                     )
-                return _stored(found[1]), None
+                return replying.stored(found[1]), None
         reply: Reply = getattr(self._keeper(row.keeper, call), row.name)(request, call)
-        outcome = Outcome(reply.model_dump_json(exclude_none=True).encode(), reply.line())
-        stored = _to_store(reply, outcome, row.carries_token)
-        if key is not None:
+        outcome = Outcome(
+            reply.model_dump_json(exclude_none=True).encode(),
+            reply.line(),
+            wakes=tuple(dict.fromkeys(call.wakes)),
+            waits=call.waits,
+        )
+        if not call.is_kept:
+            self._count(row.name, "done")
+            return outcome, None
+        stored = replying.to_store(reply, outcome, row.carries_token)
+        # Who waits asks again with the same key, and is not to be answered with what was not there the first time.
+        if key is not None and not call.waits:
             expires_at = call.now + timedelta(hours=self._settings.keys.idempotency_h)
             call.tx.replies.keep(call.caller.scope_key, row.name, key, body_hash, stored, expires_at)
         self._count(row.name, "done")
@@ -296,11 +318,14 @@ class Host:
             raise ValueError("the host is not awake")
         return self._rooms
 
-    def _small_chore(self, command: Command, tx: UnitOfWork, now: datetime) -> Outcome:
+    def _small_chore(self, command: Command, tx: UnitOfWork, now: datetime) -> tuple[Outcome, str | None]:
+        """Do a chore of one caller; returns its outcome and, where asking again must give the same, its stored form."""
         match command.operation:
             case Chore.LEVELS:
                 call = Call(_caller_of(command), command.project_id or "", now, tx)
-                return Outcome(b"{}", "", None, self._quota_keeper.levels(call))
+                return Outcome(b"{}", "", None, self._quota_keeper.levels(call)), None
+            case Chore.TAKE_URGENT:
+                return self._take_urgent(_caller_of(command), command.organization_id, _project_of(command), tx)
             case Chore.TOUCH:
                 caller = _caller_of(command)
                 room = self._entered.enter(command.organization_id, _project_of(command), tx)
@@ -309,11 +334,25 @@ class Host:
                 token = tx.tokens.get(command.arguments.decode())
                 if token is not None and token.used_at is None:
                     tx.tokens.mark_used(token, now)
-        return Outcome(b"{}", "")
+        return Outcome(b"{}", ""), None
+
+    def _take_urgent(
+        self, caller: Caller, organization_id: str, project_id: str, tx: UnitOfWork
+    ) -> tuple[Outcome, str | None]:
+        agent_id = caller.agent_name or ""
+        text, has_more = tx.notices.take(project_id, agent_id, URGENT)
+        if text is None:
+            return Outcome(b"{}", ""), None
+        wakes = (urgent_bell(organization_id, project_id, agent_id),) if has_more else ()
+        return Outcome(b"{}", text, wakes=wakes), orjson.dumps(["{}", text]).decode()
 
     def _chore(self, command: Command) -> Outcome:
-        """Do what concerns the whole host: end what is due, write down who was seen, forget what is over."""
+        """Do what concerns the whole host: end what is due, write down who was seen, forget what is over or deleted."""
         try:
+            if command.operation == Chore.FORGET:
+                self._entered.forget(command.organization_id)
+                self._keeping.forget(command.organization_id)
+                return Outcome(b"{}", "")
             if command.operation == Chore.SIGN_OF_LIFE:
                 self._keeping.sign_of_life()
                 return Outcome(b"{}", "")
@@ -325,7 +364,9 @@ class Host:
             self._failures += 1
             log.warning("chore_failed", chore=command.operation, error=repr(error))
             outage = outages.outage_of(error)
-            return _refusal(outages.unavailable(outage) if outage else errors.Internal("A chore failed; see the log."))
+            return replying.refusal(
+                outages.unavailable(outage) if outage else errors.Internal("A chore failed; see the log.")
+            )
         return Outcome(b"{}", "")
 
     def _count(self, operation: str, outcome: str) -> None:
@@ -347,22 +388,3 @@ def _project_of(command: Command) -> str:
     if command.project_id is None:
         raise ValueError(f"{command.operation} needs a project")
     return command.project_id
-
-
-def _refusal(error: errors.ConductorError) -> Outcome:
-    fault = fault_of(error)
-    return Outcome(fault.model_dump_json(exclude_none=True).encode(), fault.line(), fault.code)
-
-
-def _to_store(reply: Reply, outcome: Outcome, carries_token: bool) -> str:
-    """Give the form in which a reply is stored: never with a token or another secret in it."""
-    if carries_token:
-        secrets: Iterable[str] = [name for name in ("token", "claim") if name in type(reply).model_fields]
-        bare = reply.model_copy(update=dict.fromkeys(secrets))
-        outcome = Outcome(bare.model_dump_json(exclude_none=True).encode(), bare.line())
-    return orjson.dumps([outcome.body.decode(), outcome.line]).decode()
-
-
-def _stored(text: str) -> Outcome:
-    body, line = orjson.loads(text)
-    return Outcome(body.encode(), line)

@@ -12,6 +12,7 @@ from actors.room import Room
 from actors.rooms import Key, Rooms
 from conductor import telemetry
 from conductor.clock import Clock
+from conductor.domain import errors
 from conductor.setting_groups import Leases
 from storage.store import Fence, Fenced, Store
 from storage.unit_of_work import UnitOfWork
@@ -19,7 +20,7 @@ from storage.unit_of_work import UnitOfWork
 log = telemetry.logger("housekeeping")
 
 PRUNE_S = 5
-"""Seconds between looks for replies that are honoured no longer."""
+"""Seconds between looks for replies that are honoured no longer, and checkpoints whose time is over."""
 
 PRUNE_MOST = 2_000
 """So many rows are forgotten at a look: more than five seconds bring, and no batch waits long behind it."""
@@ -65,11 +66,18 @@ class Housekeeping:
             self._pruned_at = at
             for organization_id in sorted(self._stored_for):
                 with self._store.transaction(organization_id, self._fence.of(self._fence.buckets[:1])) as transaction:
-                    transaction.unit(organization_id).replies.prune(PRUNE_MOST)
+                    tx = transaction.unit(organization_id)
+                    tx.now = now
+                    tx.replies.prune(PRUNE_MOST)
+                    tx.checkpoints.prune(PRUNE_MOST)
 
     def note_stored(self, organizations: Iterable[str]) -> None:
         """Take note of organisations for which replies were stored."""
         self._stored_for.update(organizations)
+
+    def forget(self, organization_id: str) -> None:
+        """Look no more after what is kept for an organisation that was deleted."""
+        self._stored_for.discard(organization_id)
 
     def _look_after(self, key: Key, act: Callable[[Room, UnitOfWork], None]) -> None:
         organization_id, project_id = key
@@ -85,6 +93,11 @@ class Housekeeping:
             raise
         except Exception as error:  # noqa: BLE001  # one project must not keep the host from the others
             self._rooms.roll_back()
+            if isinstance(error, errors.NotFound) and error.facts.get("project_id") == project_id:
+                # Its organisation was deleted, and the word of it was lost on its way.
+                self._rooms.forget(organization_id)
+                self.forget(organization_id)
+                return
             self.failures += 1
             log.warning("project_not_looked_after", project_id=project_id, error=repr(error))
         else:

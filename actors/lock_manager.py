@@ -128,11 +128,11 @@ class LockManager:
             self.end(lease, LeaseEnd.TASK_ENDED, tx)
         return [lease.id for lease in ended]
 
-    def end_of_agent(self, agent_id: str, tx: UnitOfWork) -> list[str]:
-        """End all leases of an agent that was lost; returns their ids."""
+    def end_of_agent(self, agent_id: str, tx: UnitOfWork, why: LeaseEnd = LeaseEnd.AGENT_LOST) -> list[str]:
+        """End all leases of an agent that was lost, or may work here no more; returns their ids."""
         ended = self.table.of_agent(agent_id)
         for lease in ended:
-            self.end(lease, LeaseEnd.AGENT_LOST, tx)
+            self.end(lease, why, tx)
         return [lease.id for lease in ended]
 
     def renew(self, agent_id: str, now: datetime, tx: UnitOfWork) -> list[str]:

@@ -5,8 +5,10 @@ Another tenant's id, another project than the token's, and an id that does not e
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from actors.visibility import CHANGING, Visibility
 from conductor.domain import errors, ids
 from conductor.domain.access import Caller, Role
 from conductor.domain.errors import NextStep
@@ -23,7 +25,7 @@ _LISTED = {
 """What an id names and how it is found, by the argument that carries it."""
 
 KNOWN = 10_000
-"""Ids of organisations and projects remembered as existing; they are never deleted while the daemon runs."""
+"""Ids of organisations and projects remembered as existing; a project is only ever deleted with its organisation."""
 
 
 class Places:
@@ -31,6 +33,7 @@ class Places:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._visibility = Visibility(store)
         self._known: set[tuple[str, str]] = set()
 
     def caller_in(self, request: Request, caller: Caller) -> Caller:
@@ -63,30 +66,48 @@ class Places:
                     facts={"operation": row.name, "project_id": caller.project_id},
                 )
             return None
+        hidden = self._visibility.hidden(caller)
         named: str | None = getattr(request, "project_id", None)
         if caller.project_id is not None:
-            if named not in (None, caller.project_id):
-                raise no_project(named or "")
+            if named not in (None, caller.project_id) or caller.project_id in hidden:
+                raise no_project(named or caller.project_id)
             return caller.project_id
         if named is not None:
             self._require_project(caller.organization_id, named)
+            if named in hidden:
+                raise no_project(named)
             return named
         located: str | None = getattr(request, row.locate, None) if row.locate is not None else None
         if located is not None:
-            return self._located(row, located, caller)
-        if caller.role in row.wide:
+            return self._located(row, located, caller, hidden)
+        if caller.role in row.wide and not hidden:
             return None
         with self._store.reading(caller.organization_id) as tx:
-            return only_project(tx).id
+            return only_project(tx, hidden).id
 
     def needs_store(self, row: Operation[Any, Any], request: Request, caller: Caller) -> bool:
         """Tell whether finding the place has to read the store, and so must leave the event loop."""
         if request.organization_id is not None and (request.organization_id, "") not in self._known:
             return True
-        if not row.takes_project or caller.project_id is not None:
+        if not row.takes_project:
+            return False
+        if not self._visibility.is_known(caller):
+            return True
+        if caller.project_id is not None:
             return False
         named = getattr(request, "project_id", None)
         return named is None or (request.organization_id or caller.organization_id, named) not in self._known
+
+    def changed(self, row: Operation[Any, Any], organization_id: str) -> None:
+        """Take note that an operation was carried out, or may have been: somebody may see more or less from now on."""
+        if row.name in CHANGING:
+            self._visibility.forget(organization_id)
+
+    def forget(self, organization_id: str) -> None:
+        """Forget an organisation that was deleted."""
+        self._visibility.forget(organization_id)
+        # Others add to it meanwhile, so it is replaced, not walked through.
+        self._known = {key for key in tuple(self._known) if key[0] != organization_id}
 
     def _require_organization(self, organization_id: str) -> None:
         found = None
@@ -109,7 +130,7 @@ class Places:
                 raise no_project(project_id)
         self._remember(organization_id, project_id)
 
-    def _located(self, row: Operation[Any, Any], subject_id: str, caller: Caller) -> str:
+    def _located(self, row: Operation[Any, Any], subject_id: str, caller: Caller, hidden: Collection[str]) -> str:
         with self._store.reading(caller.organization_id) as tx:
             found: Any = None
             match row.locate:
@@ -119,7 +140,7 @@ class Places:
                     found = tx.locks.get(subject_id)
                 case "request_id" if ids.is_id(subject_id, ids.Kind.ACCESS_REQUEST):
                     found = tx.access_requests.get(subject_id)
-        if found is None:
+        if found is None or found.project_id in hidden:
             what, step = _LISTED[str(row.locate)]
             raise errors.NotFound(
                 f"No {what} {subject_id} here. Find the id with {step.tool}.",
@@ -134,12 +155,12 @@ class Places:
         self._known.add((organization_id, project_id))
 
 
-def only_project(tx: UnitOfWork) -> Project:
-    """Give the organisation's only project.
+def only_project(tx: UnitOfWork, hidden: Collection[str] = ()) -> Project:
+    """Give the organisation's only project that is not archived; hidden: projects that the caller does not see.
 
     Raises Invalid listing the projects when there is not exactly one: then it must be named.
     """
-    page = tx.projects.page(limit=20)
+    page = tx.projects.page(without=hidden, with_archived=False, limit=20)
     if len(page.items) == 1:
         return page.items[0]
     listed = [{"project_id": project.id, "slug": project.slug} for project in page.items]

@@ -13,18 +13,21 @@ from datetime import datetime, timedelta
 
 from actors.agent import Agent
 from actors.board_memory import BoardMemory
+from actors.checkpointing import Checkpointing
 from actors.issuing import Issuer
 from actors.lock_manager import LockManager, survived
+from actors.mailbox import Mailbox
 from actors.places import no_project
 from actors.project_keeper import ProjectKeeper
 from actors.roster import Roster
 from actors.task_board import TaskBoard
 from conductor.domain import agents
-from conductor.domain.agents import AgentStatus
+from conductor.domain.agents import AgentStatus, SessionEnd
 from conductor.domain.events import EventKind
-from conductor.domain.locks import Lease, LockTable
+from conductor.domain.locks import Lease, LeaseEnd, LockTable
 from conductor.domain.organizations import Project
 from conductor.domain.tasks import Task
+from conductor.integrations import coding_agents
 from conductor.settings import Settings
 from storage.unit_of_work import UnitOfWork
 
@@ -63,11 +66,21 @@ class Room:
             self._lost_after_s(project),
             grace_until,
             start.heard.setdefault((tx.organization_id, project.id), {}),
+            tx.sessions.live(project.id),
         )
         self.roster.resume(start.pause if is_first else timedelta(), now, tx)
         stopped_at = start.stopped_at if is_first else None
+        self._profiles = coding_agents.known(settings.agents.profiles)
+        self.mailbox = Mailbox(project.id, self.roster)
         self.keeper = ProjectKeeper(
-            project, self.roster, issuer, settings.access.request_expires_h, self._project_changed
+            project,
+            self.roster,
+            issuer,
+            settings.access.request_expires_h,
+            self._project_changed,
+            self._profiles,
+            self.mailbox,
+            self._put_out,
         )
         table = LockTable(
             self._leases(project.id, tx, stopped_at, now), fencing_token=tx.locks.highest_token(project.id)
@@ -84,7 +97,8 @@ class Room:
         )
         # Jitter spreads retries; it decides nothing that must be hard to guess.
         jitter: Callable[[], float] = random.Random().random  # noqa: S311
-        self.board = TaskBoard(memory, self.locks, self.roster, self._project, settings.tasks, jitter)
+        self.board = TaskBoard(memory, self.locks, self.roster, self._project, settings.tasks, jitter, self._thresholds)
+        self.checkpointing = Checkpointing(project.id, memory, self.locks, self._require_held, settings.checkpoints)
         self.used_at = now
 
     def agent(self, name: str) -> Agent:
@@ -98,6 +112,9 @@ class Room:
             self._project,
             self._thresholds,
             self._settings.leases.heartbeat_s,
+            self._profiles,
+            self.mailbox,
+            self.checkpointing,
         )
 
     def touch(self, name: str, now: datetime, tx: UnitOfWork) -> list[str]:
@@ -132,6 +149,7 @@ class Room:
 
     def _lose(self, agent: agents.Agent, now: datetime, tx: UnitOfWork) -> None:
         silence_s = self.roster.silence_s(agent.agent_id, now) or 0.0
+        self.checkpointing.lose(agent, silence_s, now, tx)
         tasks = self.board.lose(agent.agent_id, now, tx)
         locks = self.locks.end_of_agent(agent.agent_id, tx)
         present = self.roster.get(agent.agent_id)
@@ -139,6 +157,8 @@ class Room:
             replace(present, status=AgentStatus.OFFLINE, lost_at=now, current_task_id=None, updated_at=now), tx
         )
         self.roster.forget(agent.agent_id)
+        sessions = self.roster.sessions
+        sessions.end(sessions.of_agent(agent.agent_id), SessionEnd.LOST, agent, tx)
         tx.record(
             EventKind.AGENT_LOST,
             agent.id,
@@ -156,6 +176,18 @@ class Room:
                 "You were silent too long: your tasks were requeued and your locks freed. Start with start_session.",
             )
 
+    def _put_out(self, agent: agents.Agent, now: datetime, tx: UnitOfWork) -> tuple[list[str], list[str]]:
+        """End all that an agent does and holds, because it may work here no more; gives its tasks and its locks."""
+        locks = [lease.id for lease in self.locks.table.of_agent(agent.agent_id)]
+        tasks = self.board.revoke(agent.agent_id, now, tx)
+        self.locks.end_of_agent(agent.agent_id, tx, LeaseEnd.REVOKED)
+        present = self.roster.get(agent.agent_id)
+        self.roster.save(replace(present, status=AgentStatus.OFFLINE, current_task_id=None, updated_at=now), tx)
+        self.roster.forget(agent.agent_id)
+        sessions = self.roster.sessions
+        sessions.end(sessions.of_agent(agent.agent_id), SessionEnd.REVOKED, agent, tx)
+        return tasks, locks
+
     def _require_held(self, task_id: str, agent_id: str, tx: UnitOfWork) -> None:
         self.board.require_held(task_id, agent_id, tx)
 
@@ -169,8 +201,13 @@ class Room:
         return project.settings.lost_after_s or self._settings.leases.lost_after_s
 
     def _thresholds(self) -> agents.Thresholds:
-        leases = self._settings.leases
-        return agents.thresholds(leases.late_after_s, leases.critical_after_s, self.roster.lost_after_s)
+        leases, chosen = self._settings.leases, self.keeper.project.settings
+        return agents.thresholds(
+            agents.Thresholds(leases.late_after_s, leases.critical_after_s, leases.lost_after_s),
+            late_s=chosen.late_after_s,
+            critical_s=chosen.critical_after_s,
+            lost_s=chosen.lost_after_s,
+        )
 
     def _leases(self, project_id: str, tx: UnitOfWork, stopped_at: datetime | None, now: datetime) -> list[Lease]:
         stored = tx.locks.of_project(project_id)
@@ -183,15 +220,21 @@ class Room:
     def _tasks(self, project_id: str, tx: UnitOfWork, stopped_at: datetime | None, now: datetime) -> list[Task]:
         loaded = []
         for task in tx.tasks.open_of(project_id):
-            ends_at = task.lease_expires_at
-            if stopped_at is not None and ends_at is not None and ends_at > stopped_at:
-                least = timedelta(seconds=min(float(task.lease_s or 0), self._settings.leases.restart_grace_s))
-                if ends_at < now + least:
-                    loaded.append(replace(task, lease_expires_at=now + least))
-                    tx.tasks.save(loaded[-1])
-                    continue
-            loaded.append(task)
+            kept = self._survived(task, stopped_at, now) if stopped_at is not None else task
+            if kept != task:
+                tx.tasks.save(kept)
+            loaded.append(kept)
         return loaded
+
+    def _survived(self, task: Task, stopped_at: datetime, now: datetime) -> Task:
+        """Say how a task stands after a stop: its claim and its holder's time of grace, if any, go on for a moment."""
+        grace_s = self._settings.leases.restart_grace_s
+        if task.lease_expires_at is not None and task.lease_expires_at > stopped_at:
+            least = now + timedelta(seconds=min(float(task.lease_s or 0), grace_s))
+            task = replace(task, lease_expires_at=max(task.lease_expires_at, least))
+        if task.reassign_at is not None and task.reassign_at > stopped_at:
+            task = replace(task, reassign_at=max(task.reassign_at, now + timedelta(seconds=grace_s)))
+        return task
 
 
 def activate(

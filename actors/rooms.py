@@ -96,6 +96,15 @@ class Rooms:
         """List the rooms in which agents were heard of since the last flush."""
         return [key for key, room in self._rooms.items() if room.roster.has_news]
 
+    def forget(self, organization_id: str) -> None:
+        """Drop all that is remembered of an organisation that was deleted."""
+        for key in [key for key in (*self._rooms, *self._opened) if key[0] == organization_id]:
+            self._rooms.pop(key, None)
+            self._opened.discard(key)
+            self._touched.discard(key)
+            self._due.drop("/".join(key))
+            self._start.heard.pop(key, None)
+
     def passivate(self, now: datetime) -> None:
         """Let idle rooms go."""
         idle = [

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from actors.sessions import Sessions
 from conductor.domain import errors
-from conductor.domain.agents import Agent
+from conductor.domain.agents import Agent, Session
 from conductor.domain.deadlines import Deadlines
 from storage.unit_of_work import UnitOfWork
 
@@ -21,6 +22,7 @@ class Roster:
 
     lost_after_s: silence after which an agent is lost. grace_until: nobody is lost before. seen: when each was last
     heard of in this run of the host; it outlives the roster, since a batch that failed takes back no sign of life.
+    sessions: those that have not ended.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class Roster:
         lost_after_s: int,
         grace_until: datetime,
         seen: dict[str, datetime],
+        sessions: Iterable[Session] = (),
     ) -> None:
         self._project_id = project_id
+        self.sessions = Sessions(project_id, sessions)
         self._agents = {agent.agent_id: agent for agent in agents}
         self._seen = seen
         self._unflushed: set[str] = set()
@@ -56,6 +60,10 @@ class Roster:
     def find(self, agent_id: str) -> Agent | None:
         """Give an agent; None: there is none of this name."""
         return self._agents.get(agent_id)
+
+    def all(self) -> list[Agent]:
+        """Give all agents."""
+        return list(self._agents.values())
 
     def add(self, agent: Agent, tx: UnitOfWork) -> None:
         """Write and remember a new agent."""
@@ -133,10 +141,11 @@ class Roster:
     @property
     def has_news(self) -> bool:
         """Tell whether somebody was heard of since the last flush."""
-        return bool(self._unflushed)
+        return bool(self._unflushed) or self.sessions.has_news
 
     def flush(self, tx: UnitOfWork) -> None:
-        """Write when agents were last heard of."""
+        """Write when agents and their sessions were last heard of."""
+        self.sessions.flush(tx)
         if self._unflushed:
             names, self._unflushed = self._unflushed, set()
             times = [(name, self._seen[name]) for name in sorted(names)]

@@ -9,21 +9,24 @@ from typing import Any
 from actors.attempts import Attempts
 from actors.board_memory import BoardMemory
 from actors.call import Call
+from actors.subtasks import Subtasks
 from conductor.domain import dependencies, errors, tasks
 from conductor.domain.errors import Fact, NextStep
 from conductor.domain.events import EventKind
 from conductor.domain.tasks import HELD, Move, Outcome, Task, TaskStatus
 from conductor.operations import tasks as ops
 
-_PLAIN = ("title", "description", "priority", "note", "progress")
+_PLAIN = ("title", "description", "priority", "note", "progress", "due_at")
+_LEADS_OWN = ("dependencies", "due_at", "assigned_to")
 
 
 class TaskChanges:
     """Changes of one project's tasks."""
 
-    def __init__(self, memory: BoardMemory, attempts: Attempts) -> None:
+    def __init__(self, memory: BoardMemory, attempts: Attempts, subtasks: Subtasks) -> None:
         self._memory = memory
         self._attempts = attempts
+        self._subtasks = subtasks
 
     def update(self, task: Task, request: ops.UpdateTask, files: Sequence[str] | None, call: Call) -> Task:
         """Apply a request, fields first, then the status; one event tells of both.
@@ -67,12 +70,13 @@ class TaskChanges:
                     facts={"task_id": task.id, "holder": task.holder if task.status in HELD else None},
                     next=[NextStep("claim_task", {}, "take a task of your own")],
                 )
-        if request.dependencies is not None and not call.may_lead:
-            raise errors.Forbidden(
-                "Only a lead, or a person from member up, may change what a task depends on. As its holder say what "
-                "you wait for with status blocked and blocked_by.",
-                facts={"argument": "dependencies", "role": call.caller.role.value},
-            )
+        for argument in _LEADS_OWN if not call.may_lead else ():
+            if getattr(request, argument) is not None:
+                raise errors.Forbidden(
+                    f"Only a lead, or a person from member up, may change the {argument} of a task. As its holder say "
+                    "what you wait for with status blocked and blocked_by.",
+                    facts={"argument": argument, "role": call.caller.role.value},
+                )
         return is_holder
 
     def _fields(self, task: Task, request: ops.UpdateTask, files: Sequence[str] | None) -> Task:
@@ -81,6 +85,8 @@ class TaskChanges:
             changed["files"] = tuple(files)
         if request.tags is not None:
             changed["tags"] = tuple(dict.fromkeys(request.tags))
+        if request.assigned_to is not None:
+            changed |= {"reserved_for": request.assigned_to, "reserved_until": None}
         return replace(task, **changed) if changed else task
 
     def _require_new_dependencies(self, task: Task, wanted: Sequence[str], call: Call) -> None:
@@ -106,10 +112,10 @@ class TaskChanges:
                 return self._stop(task, changed, request, Outcome.FAILED, call)
             case TaskStatus.CANCELLED:
                 tasks.moved(task, Move.CANCEL)
-                if task.status in HELD:
-                    return self._stop(task, changed, request, Outcome.CANCELLED, call)
-                ended = replace(changed, status=TaskStatus.CANCELLED, closed_at=call.now)
-                return self._keep(task, ended, request.dependencies, EventKind.TASK_CANCELLED, call)
+                changed = self._with_dependencies(changed, request.dependencies, call)
+                cancelled = self._subtasks.cancel(changed, None, call, _difference(task, changed))
+                self._subtasks.conclude(cancelled[:1], [], call.now, call.tx)
+                return cancelled[0]
             case _:
                 tool = "claim_task" if request.status is TaskStatus.CLAIMED else "complete_task"
                 raise errors.Invalid(
@@ -145,14 +151,16 @@ class TaskChanges:
                 facts={"task_id": task.id, "status": task.status.value},
             )
         dependants = call.tx.tasks.related(task.project_id, call.tx.tasks.dependants_of(task.project_id, task.id))
-        begun = [other.id for other in dependants if other.attempt > 0]
+        # A parent that its subtasks completed was never claimed, and stands on this result all the same.
+        begun = [other.id for other in dependants if other.attempt > 0 or other.status is TaskStatus.COMPLETED]
         if begun:
             raise errors.IllegalMove(
-                f"Task {task.id} cannot be reopened: {', '.join(begun)} was claimed on the strength of its result. "
+                f"Task {task.id} cannot be reopened: {', '.join(begun)} was begun on the strength of its result. "
                 "Make a new task for what is to be done again.",
                 facts={"task_id": task.id, "status": task.status.value, "claimed_dependants": begun},
                 next=[NextStep("create_task", {"title": f"Redo: {task.title}"[:300]}, "do it as a new task")],
             )
+        self._require_open_parent(task, call)
         self._require_no_cycle(task, task.dependencies, call)
         reopened = replace(
             changed,
@@ -165,23 +173,39 @@ class TaskChanges:
             result=None,
             evidence=None,
             error=None,
+            verification=None,
+            problems=(),
+            reviewed_by=None,
+            reassignments=0,
         )
         return self._keep(task, reopened, request.dependencies, EventKind.TASK_REOPENED, call)
 
     def _stop(self, task: Task, changed: Task, request: ops.UpdateTask, outcome: Outcome, call: Call) -> Task:
-        if request.dependencies is not None:
-            changed = call.tx.tasks.replace_dependencies(changed, list(dict.fromkeys(request.dependencies)))
+        changed = self._with_dependencies(changed, request.dependencies, call)
         error = request.note if outcome is Outcome.FAILED else None
         return self._attempts.stop(changed, outcome, error, call.now, call.tx, _difference(task, changed))
 
     def _keep(self, task: Task, changed: Task, wanted: Sequence[str] | None, kind: EventKind, call: Call) -> Task:
-        tx = call.tx
-        if wanted is not None:
-            changed = tx.tasks.replace_dependencies(changed, list(dict.fromkeys(wanted)))
-        changed = replace(changed, updated_at=call.now)
-        self._attempts.keep(changed, tx)
-        tx.record(kind, task.id, project_id=task.project_id, **_difference(task, changed))
+        changed = replace(self._with_dependencies(changed, wanted, call), updated_at=call.now)
+        self._attempts.keep(changed, call.tx)
+        call.tx.record(kind, task.id, project_id=task.project_id, **_difference(task, changed))
         return changed
+
+    @staticmethod
+    def _with_dependencies(task: Task, wanted: Sequence[str] | None, call: Call) -> Task:
+        return task if wanted is None else call.tx.tasks.replace_dependencies(task, list(dict.fromkeys(wanted)))
+
+    def _require_open_parent(self, task: Task, call: Call) -> None:
+        parent = None
+        if task.parent_id is not None and task.parent_id not in self._memory.tasks:
+            parent = call.tx.tasks.get(task.parent_id)
+        if parent is not None and parent.status in tasks.CLOSED:
+            raise errors.IllegalMove(
+                f"Task {task.id} cannot be reopened: its parent {parent.id} is {parent.status}. Reopen that first, or "
+                "make a new task for what is to be done again.",
+                facts={"task_id": task.id, "status": task.status.value, "parent_id": parent.id},
+                next=[NextStep("update_task", {"task_id": parent.id, "status": "pending"}, "reopen the parent")],
+            )
 
     def _require_no_wait(self, request: ops.UpdateTask) -> None:
         if request.blocked_by is not None:
@@ -194,7 +218,7 @@ class TaskChanges:
         def edges(task_id: str) -> Iterable[str]:
             other = self._memory.tasks.get(task_id)
             if other is not None:
-                return (*other.dependencies, *other.blocked_on)
+                return (*other.dependencies, *other.blocked_on, *self._subtasks.awaited(task_id))
             # A closed task still leads on: it may be reopened.
             return call.tx.tasks.dependencies_of(task.project_id, task_id)
 
@@ -209,7 +233,9 @@ class TaskChanges:
 
 
 def _difference(before: Task, after: Task) -> dict[str, Fact]:
-    names = ("title", "priority", "status", "files", "tags", "dependencies", "blocked_on", "progress", "note")
+    names = (
+        "title", "priority", "status", "files", "tags", "dependencies", "blocked_on", "progress", "note", "reserved_for"
+    )  # fmt: skip
     facts: dict[str, Fact] = {}
     for name in names:
         value = getattr(after, name)
@@ -217,4 +243,6 @@ def _difference(before: Task, after: Task) -> dict[str, Fact]:
             facts[name] = list(value) if isinstance(value, tuple) else value
     if after.description != before.description:
         facts["description_changed"] = True
+    if after.due_at is not None and after.due_at != before.due_at:
+        facts["due_at"] = after.due_at.isoformat()
     return facts

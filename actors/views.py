@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 
-from conductor.domain import agents, events, locks, money, organizations, tasks
+from conductor.domain import agents, events, locks, money, organizations, pauses, tasks
 from conductor.domain.access import Caller
 from conductor.domain.quotas import Level, Scope, Window
 from conductor.operations import access as access_ops
@@ -15,9 +16,14 @@ from conductor.operations import audit as audit_ops
 from conductor.operations import costs as cost_ops
 from conductor.operations import locks as lock_ops
 from conductor.operations import onboarding as onboarding_ops
+from conductor.operations import pausing as pausing_ops
 from conductor.operations import projects as project_ops
 from conductor.operations import tasks as task_ops
+from conductor.operations import teams as team_ops
 from storage.unit_of_work import UnitOfWork
+
+SHORT_CHARACTERS = 200
+"""What a brief view shows of a long text: enough to know the task by; get_task has the whole."""
 
 
 def _usd(nano: int | None) -> str | None:
@@ -29,8 +35,23 @@ def task(record: tasks.Task, waits: Sequence[str]) -> task_ops.Task:
     return task_ops.Task(**_task_fields(record, waits))
 
 
-def task_seen(record: tasks.Task, waits: Sequence[str], attempts: Sequence[tasks.Attempt]) -> task_ops.TaskSeen:
-    """Show a task with its attempts."""
+def brief(record: tasks.Task, waits: Sequence[str]) -> task_ops.Task:
+    """Show a task without the length of its texts: in lists, and to who changed it and knows them."""
+    texts = {name: _short(getattr(record, name)) for name in ("description", "result", "error", "note")}
+    return task_ops.Task(**(_task_fields(record, waits) | texts))
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= SHORT_CHARACTERS else f"{text[: SHORT_CHARACTERS - 1]}…"
+
+
+def task_seen(
+    record: tasks.Task,
+    waits: Sequence[str],
+    attempts: Sequence[tasks.Attempt],
+    history: Sequence[events.NumberedEvent],
+) -> task_ops.TaskSeen:
+    """Show a task with its attempts and what happened to it."""
     seen = [
         task_ops.AttemptSeen(
             number=attempt.number,
@@ -42,7 +63,17 @@ def task_seen(record: tasks.Task, waits: Sequence[str], attempts: Sequence[tasks
         )
         for attempt in attempts
     ]
-    return task_ops.TaskSeen(**_task_fields(record, waits), attempts=seen)
+    changes = [
+        task_ops.TaskEvent(
+            number=numbered.number,
+            at=numbered.event.at,
+            actor=numbered.event.actor,
+            kind=numbered.event.kind,
+            facts=dict(numbered.event.facts),
+        )
+        for numbered in history
+    ]
+    return task_ops.TaskSeen(**_task_fields(record, waits), attempts=seen, history=changes)
 
 
 def _task_fields(record: tasks.Task, waits: Sequence[str]) -> dict[str, object]:
@@ -73,6 +104,13 @@ def _task_fields(record: tasks.Task, waits: Sequence[str]) -> dict[str, object]:
         "created_at": record.created_at,
         "updated_at": record.updated_at,
         "due_at": record.due_at,
+        "verification": record.verification,
+        "problems": list(record.problems),
+        "reviewed_by": record.reviewed_by,
+        "external_id": record.external_id,
+        "reserved_until": record.reserved_until,
+        "reassign_to": record.reassign_to,
+        "reassign_at": record.reassign_at,
     }
 
 
@@ -91,16 +129,21 @@ def lock(lease: locks.Lease) -> lock_ops.Lock:
     )
 
 
-def agent(record: agents.Agent, health: agents.Health, spent_today_nano: int) -> agent_ops.Agent:
-    """Show an agent."""
+def agent(
+    record: agents.Agent, health: agents.Health, spent_today_nano: int, pause: pauses.Pause | None = None
+) -> agent_ops.Agent:
+    """Show an agent. pause: what bears on it."""
+    is_paused = pause is not None and pause.mode is pauses.PauseMode.PAUSED
     return agent_ops.Agent(
         id=record.id,
         agent_id=record.agent_id,
         name=record.name,
+        kind=record.kind,
         provider=record.provider,
         model=record.model,
         role=record.role,
-        status=record.status,
+        status=agents.AgentStatus.PAUSED if is_paused else record.status,
+        pause=None if pause is None else paused(pause),
         health=health,
         capabilities=list(record.capabilities),
         allowed_paths=list(record.allowed_paths),
@@ -113,7 +156,34 @@ def agent(record: agents.Agent, health: agents.Health, spent_today_nano: int) ->
         note=record.note,
         context_used=record.context_used,
         context_limit=record.context_limit,
+        tasks_completed=record.tasks_completed,
         spent_today_usd=money.format_usd(spent_today_nano),
+    )
+
+
+def paused(pause: pauses.Pause) -> pausing_ops.PauseSet:
+    """Show a pause."""
+    return pausing_ops.PauseSet(
+        scope=pause.scope,
+        project_id=pause.project_id or None,
+        agent_id=pause.agent_id or None,
+        mode=pause.mode,
+        reason=pause.reason,
+        by=pause.paused_by,
+        since=pause.paused_at,
+    )
+
+
+def session(record: agents.Session) -> agent_ops.SessionSeen:
+    """Show a session."""
+    return agent_ops.SessionSeen(
+        id=record.id,
+        agent_id=record.agent_id,
+        client=record.client,
+        started_at=record.started_at,
+        last_seen_at=record.last_seen_at,
+        ended_at=record.ended_at,
+        end_reason=record.end_reason,
     )
 
 
@@ -136,6 +206,7 @@ def project(record: organizations.Project, tx: UnitOfWork, caller: Caller) -> pr
     if caller.agent_name is None:
         levels = [level for level in levels if level.quota.scope is not Scope.AGENT]
     settings = record.settings
+    pause = pauses.bearing(tx.pauses.of_organization(), record.id, "")
     return project_ops.Project(
         id=record.id,
         organization_id=tx.organization_id,
@@ -145,16 +216,18 @@ def project(record: organizations.Project, tx: UnitOfWork, caller: Caller) -> pr
         root_path=record.root_path,
         git_remote=record.git_remote,
         settings=project_ops.ProjectSettings(
-            fold_case=settings.fold_case,
-            require_evidence=settings.require_evidence,
-            leads_approve=settings.leads_approve,
-            lost_after_s=settings.lost_after_s,
+            **{
+                field.name: list(value) if isinstance(value := getattr(settings, field.name), tuple) else value
+                for field in dataclasses.fields(settings)
+            }
         ),
         my_role=caller.role,
+        archived_at=record.archived_at,
         counts=project_ops.Counts(
             tasks=tx.tasks.counts(record.id), agents=tx.agents.counts(record.id), locks=tx.locks.count(record.id)
         ),
         budget=budget(levels, tx.costs.spent(Scope.PROJECT, record.id, None, Window.MONTH)),
+        pause=None if pause is None else paused(pause),
     )
 
 
@@ -176,8 +249,10 @@ def quota(level: Level, resets_at: datetime | None) -> cost_ops.Quota:
     )
 
 
-def access_request(record: agents.AccessRequest, status: agents.RequestStatus) -> access_ops.AccessRequest:
-    """Show a request for access; status: as it stands now, expiry counted in."""
+def access_request(
+    record: agents.AccessRequest, status: agents.RequestStatus, *, replaces_agent: bool = False
+) -> access_ops.AccessRequest:
+    """Show a request for access; status: as it stands now, expiry counted in. replaces_agent: for who decides."""
     return access_ops.AccessRequest(
         id=record.id,
         project_id=record.project_id,
@@ -193,6 +268,7 @@ def access_request(record: agents.AccessRequest, status: agents.RequestStatus) -
         expires_at=record.expires_at,
         reviewed_at=record.reviewed_at,
         reason=record.review_reason or record.reason,
+        replaces_agent=replaces_agent,
     )
 
 
@@ -218,6 +294,17 @@ def organization(record: organizations.Organization) -> admin_ops.Organization:
 def member(record: organizations.Member) -> admin_ops.Member:
     """Show a member."""
     return admin_ops.Member(id=record.id, name=record.name, email=record.email, role=record.role)
+
+
+def team(record: organizations.Team, member_ids: Sequence[str], project_ids: Sequence[str]) -> team_ops.Team:
+    """Show a team with who is in it and what it was given."""
+    return team_ops.Team(
+        id=record.id,
+        name=record.name,
+        slug=record.slug,
+        member_ids=list(member_ids),
+        project_ids=list(project_ids),
+    )
 
 
 def token(record: organizations.Token) -> admin_ops.TokenSeen:

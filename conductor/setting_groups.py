@@ -226,6 +226,12 @@ class Tasks(Group):
         description="Seconds of waiting that raise a task by one priority step; "
         "3600 lifts the lowest to the top in 3 hours.",
     )
+    reservation_s: int = Field(
+        900,
+        ge=1,
+        le=604_800,
+        description="Seconds a reassigned task is kept for its new agent; 900, as a long turn is over by then.",
+    )
 
     @model_validator(mode="after")
     def _grow(self) -> Self:
@@ -273,6 +279,38 @@ class Access(Group):
 
     request_expires_h: int = Field(
         24, ge=1, le=8760, description="Hours that a request for access waits for a person; a day reaches somebody."
+    )
+
+
+class Agents(Group):
+    """What is known of coding agents."""
+
+    profiles: Path | None = Field(
+        None, description="TOML file with profiles of coding agents, taken before the built-in ones; none."
+    )
+
+
+class Checkpoints(Group):
+    """How long it is kept where agents stood."""
+
+    keep_days: int = Field(
+        30, ge=1, le=3650, description="Days that a checkpoint can be resumed; a month outlasts what is put aside."
+    )
+
+
+class Repositories(Group):
+    """How the daemon looks into the projects' repositories (root_path) with git."""
+
+    folder: Path | None = Field(
+        None,
+        description="Folder with a folder for each further organisation, named by its id, in which its repositories "
+        "lie and only its people write; none: only the first organisation's repositories are looked into.",
+    )
+    any_owner: bool = Field(
+        False, description="Look also into repositories of other users; off, as git itself refuses them."
+    )
+    timeout_s: float = Field(
+        5, ge=0.1, le=60, description="Seconds one look may take; a healthy repository answers in milliseconds."
     )
 
 

@@ -22,7 +22,9 @@ from pydantic_core import ErrorDetails
 from conductor.domain import errors
 from conductor.setting_groups import (
     Access,
+    Agents,
     Batch,
+    Checkpoints,
     Group,
     Keys,
     Leases,
@@ -30,14 +32,15 @@ from conductor.setting_groups import (
     Log,
     Prices,
     Ray,
+    Repositories,
     Server,
     Storage,
     Tasks,
 )
 
 __all__ = [
-    "Access", "Batch", "Keys", "Leases", "Limits", "Loaded", "Log", "Prices", "Ray", "Server", "Settings", "Shown",
-    "Storage", "Tasks", "explain", "load", "reference_markdown",
+    "Access", "Agents", "Batch", "Checkpoints", "Keys", "Leases", "Limits", "Loaded", "Log", "Prices", "Ray",
+    "Repositories", "Server", "Settings", "Shown", "Storage", "Tasks", "explain", "load", "reference_markdown",
 ]  # fmt: skip
 
 _HIDDEN = "********"
@@ -56,6 +59,9 @@ class Settings(Group):
     limits: Limits = Field(default_factory=Limits)
     keys: Keys = Field(default_factory=Keys)
     access: Access = Field(default_factory=Access)
+    agents: Agents = Field(default_factory=Agents)
+    repositories: Repositories = Field(default_factory=Repositories)
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     prices: Prices = Field(default_factory=Prices)
     log: Log = Field(default_factory=Log)
 

@@ -30,6 +30,7 @@ from conductor import settings, telemetry
 from conductor.clock import Clock, SystemClock
 from conductor.domain import errors
 from conductor.home import Home, RunningDaemon
+from conductor.integrations.coding_agents import profiles
 from conductor.log_file import LogFile
 from conductor.operations import catalogue
 from conductor.settings import Settings
@@ -47,8 +48,19 @@ log = telemetry.logger("daemon")
 
 HOST_READY_S = 30.0
 
-_ENDS_TOKENS = frozenset({"approve_access", "register_agent", "remove_member", "revoke_token", "rotate_token"})
-"""Operations after which some token may be good no longer: nobody is let in by what is remembered."""
+_ENDS_TOKENS = frozenset(
+    {
+        "approve_access",
+        "delete_organization",
+        "register_agent",
+        "remove_member",
+        "revoke_access",
+        "revoke_token",
+        "rotate_token",
+        "update_member",
+    }
+)
+"""Operations after which some token may be good no longer, or for less: nobody is let in by what is remembered."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,16 @@ class Service:
         self._health = Health()
         self._exit_code = 0
         self._metrics = metrics = Metrics()
-        self._dispatcher = Dispatcher(store, fleet, chosen.leases, self._observe, read_threads=chosen.storage.pool_size)
+        self._dispatcher = Dispatcher(
+            store,
+            fleet,
+            chosen.leases,
+            chosen.tasks,
+            self._observe,
+            read_threads=chosen.storage.pool_size,
+            repositories=chosen.repositories,
+            known_profiles=profiles.known(chosen.agents.profiles),
+        )
         desk = TokenDesk(self._dispatcher, store)
         self._authenticator = authenticator = Authenticator(desk.find, home.pepper(), clock, desk.mark_used)
         self._desk = desk
@@ -243,6 +264,7 @@ class Service:
         _say("Stopping: letting calls under way finish")
         self._health.unready("it is stopping")
         self._server.should_exit = True
+        self._dispatcher.end_waits()
         # uvicorn cuts off at drain_s what has no answer; a second before, everybody is given one.
         last_s = max(self._settings.server.drain_s - 1.0, 0.0)
         asyncio.get_running_loop().call_later(last_s, self._fleet.give_up)
@@ -252,6 +274,7 @@ class Service:
         _complain(why)
         self._exit_code = 1
         self._server.should_exit = True
+        self._dispatcher.end_waits()
 
 
 class _Server(uvicorn.Server):

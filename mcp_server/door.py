@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from conductor.clock import Clock
 from conductor.domain import errors
 from conductor.domain.access import Caller
-from mcp_server import faults
+from mcp_server import faults, guard
 from mcp_server.auth import Authenticator
 from mcp_server.guard import HostGuard
 from mcp_server.limits import Bodies, Rate
@@ -62,6 +62,8 @@ class Door:
             headers = self._hosts.read(scope["headers"])
             self._bodies.check_declared(headers)
             caller = None if route.is_open else await self._admit(headers)
+            if caller is not None and guard.is_local(scope.get("client"), headers):
+                caller = caller._replace(is_local=True)
             request = Request(scope, receive, send, scope["method"], path, headers, caller)
             response = await route.endpoint.answer(request)
         except errors.ConductorError as error:

@@ -6,6 +6,7 @@ answers; then `Host` or `Origin` carries the other site's name. Checked before e
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,20 @@ from conductor.domain import errors
 from mcp_server.serving import Headers
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+_PROXIES = frozenset(
+    {
+        b"forwarded",
+        b"via",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        b"fly-client-ip",
+    }
+)
+"""Headers that only a proxy adds; beside these, whatever begins with x-forwarded."""
 
 _WILDCARDS = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 (compared with, never bound)
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::[0-9]{1,5})?")
@@ -61,6 +76,29 @@ class HostGuard:
     def _is_ours(self, authority: str) -> bool:
         shape = _AUTHORITY.fullmatch(authority.lower())
         return shape is not None and shape[1] in self._names
+
+
+def is_local(client: tuple[str, int] | None, headers: Headers) -> bool:
+    """Tell whether a request came from this very machine, and not through a proxy on it.
+
+    client: the other end of the connection. A proxy that hides itself still asks under a name of its own, or under
+    the loopback's; who runs one of the latter kind must not trust the machine (see settings.auto_approve).
+    """
+    if client is None or not _is_loopback(client[0]):
+        return False
+    shape = _AUTHORITY.fullmatch(headers.get(b"host", b"").decode("latin-1").lower())
+    if shape is None or shape[1] not in LOOPBACK:
+        return False
+    return not any(name in _PROXIES or name.startswith(b"x-forwarded") for name in headers)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        told = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = told.ipv4_mapped if isinstance(told, ipaddress.IPv6Address) else None
+    return (mapped or told).is_loopback
 
 
 def _canonical(host: str) -> str:

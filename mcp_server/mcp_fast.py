@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 
 from conductor.operations.row import Operation
-from mcp_server import tools
+from mcp_server import tools, waiting
 from mcp_server.faults import WrongMethod
 from mcp_server.limits import Bodies
 from mcp_server.mcp_sdk import SdkEndpoint
@@ -67,18 +67,22 @@ class McpEndpoint:
         call = _read(request, body)
         if call is None:
             return await self._sdk.answer_read(request, body)
-        answer = await self._dispatcher.call(call.row, call.arguments, request.caller)
+        answer = await waiting.answered(self._dispatcher, call.row, call.arguments, request)
         is_error = b"false" if answer.code is None else b"true"
         end = self._modern_end if call.is_modern else b"}}"
         reply = (
             b'{"jsonrpc":"2.0","id":', call.id,
             b',"result":{"content":[{"type":"text","text":', orjson.dumps(answer.line),
             # Some clients show their model only texts, of replies (Gemini CLI) or of refusals (Claude Code).
-            b'},{"type":"text","text":', orjson.dumps(answer.body.decode()),
-            b'}],"structuredContent":', answer.body,
+            b'},{"type":"text","text":', orjson.dumps(answer.body.decode()), _notice(answer.notice),
+            b'}],"structuredContent":', tools.structured(answer),
             b',"isError":', is_error, end,
         )  # fmt: skip
         return Response(200, b"".join(reply))
+
+
+def _notice(text: str) -> bytes:
+    return b'},{"type":"text","text":' + orjson.dumps(text) if text else b""
 
 
 def _read(request: Request, body: bytes) -> _Call | None:

@@ -2,12 +2,14 @@
 
 Tools and handlers are derived from the catalogue; the low-level server is used because decorators would be a second
 definition, and would coerce arguments. Nothing is decided here: a call's arguments go to the dispatcher as JSON and
-its answer comes back as it is. `mcp_fast` stands in front for the plain tools/call and must answer the same.
+its answer comes back as it is. `mcp_fast` stands in front for the plain tools/call and must answer the same; resources
+and prompts are served here alone.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib import metadata
 from typing import Any, cast
@@ -20,17 +22,25 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
     TextContent,
 )
 from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive
 
 from conductor.domain.access import Caller
-from mcp_server import tools
+from mcp_server import prompts, resources, tools
+from mcp_server.asking import Asking
 from mcp_server.limits import Bodies
-from mcp_server.serving import Dispatcher, Request
+from mcp_server.serving import Answer, Dispatcher, Request
 
 SERVER_NAME = "conductor"
 
@@ -58,6 +68,11 @@ class SdkEndpoint:
             get_tool_input_schema=lambda _name: None,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_resource_templates,
+            on_read_resource=self._read_resource,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
         )
         # Only streamed responses end the handler when the client hangs up; in JSON mode it would run on.
         self._sessions = StreamableHTTPSessionManager(
@@ -98,10 +113,41 @@ class SdkEndpoint:
             raise MCPError(INVALID_PARAMS, "There is no such tool: tools/list names those that you may call.")
         answer = await self._dispatcher.call(row, _as_json(params.arguments or {}), _caller(context))
         return CallToolResult(
-            content=[TextContent(text=answer.line), TextContent(text=answer.body.decode())],
-            structured_content=orjson.loads(answer.body),
+            content=[TextContent(text=text) for text in (answer.line, answer.body.decode(), *_notices(answer))],
+            structured_content=orjson.loads(tools.structured(answer)),
             is_error=answer.code is not None,
         )
+
+    async def _list_resources(
+        self, context: ServerRequestContext[Any], _: PaginatedRequestParams | None
+    ) -> ListResourcesResult:
+        return ListResourcesResult(resources=await resources.listed(self._asking(context)))
+
+    async def _list_resource_templates(
+        self, context: ServerRequestContext[Any], _: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult(resource_templates=resources.templates(self._asking(context)))
+
+    async def _read_resource(
+        self, context: ServerRequestContext[Any], params: ReadResourceRequestParams
+    ) -> ReadResourceResult:
+        return ReadResourceResult(contents=list(await resources.read(self._asking(context), params.uri)))
+
+    async def _list_prompts(
+        self, context: ServerRequestContext[Any], _: PaginatedRequestParams | None
+    ) -> ListPromptsResult:
+        return ListPromptsResult(prompts=prompts.listed(self._asking(context)))
+
+    async def _get_prompt(self, context: ServerRequestContext[Any], params: GetPromptRequestParams) -> GetPromptResult:
+        messages = await prompts.written(self._asking(context), params.name, params.arguments or {})
+        return GetPromptResult(description=prompts.KINDS[params.name].description, messages=messages)
+
+    def _asking(self, context: ServerRequestContext[Any]) -> Asking:
+        return Asking(self._dispatcher, _caller(context))
+
+
+def _notices(answer: Answer) -> Sequence[str]:
+    return (answer.notice,) if answer.notice else ()
 
 
 def _caller(context: ServerRequestContext[Any]) -> Caller:

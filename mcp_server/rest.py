@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from urllib import parse
+
 from conductor.domain import errors
 from conductor.operations import catalogue
 from conductor.operations.row import Face
-from mcp_server import faults
+from mcp_server import faults, waiting
 from mcp_server.limits import Bodies
 from mcp_server.serving import Dispatcher, Request, Response
 
 PREFIX = "/v1/"
+
+NOTICE_HEADER = b"conductor-notice"
+"""Something urgent that the calling agent is told once; UTF-8, percent-encoded where it is not plain ASCII."""
+
+_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
 ROWS = {PREFIX + row.name: row for row in catalogue.CATALOGUE.values() if Face.REST in row.faces}
 """The operation behind each path."""
@@ -32,8 +39,9 @@ class RestEndpoint:
         body = await self._bodies.read(request.receive)
         if body:
             request.require_json()
-        answer = await self._dispatcher.call(row, body or b"{}", request.caller)
+        answer = await waiting.answered(self._dispatcher, row, body or b"{}", request)
+        notice = [(NOTICE_HEADER, parse.quote(answer.notice, safe=_PLAIN).encode())] if answer.notice else []
         if answer.code is None:
-            return Response(200, answer.body)
-        headers = faults.headers_for(answer.code, faults.wait_s_of(answer.body))
+            return Response(200, answer.body, notice)
+        headers = [*faults.headers_for(answer.code, faults.wait_s_of(answer.body)), *notice]
         return Response(errors.BY_CODE[answer.code].http, answer.body, headers)

@@ -30,7 +30,8 @@ class Answer(Protocol):
     """What an operation answered.
 
     body: JSON of the reply, or of `operations.faults.Fault`. line: the same in one line of valid Unicode. code: None
-    when it was done, else the error's code.
+    when it was done, else the error's code. notice: something urgent that the calling agent is told once, with whatever
+    it called; '' is nothing.
     """
 
     @property
@@ -42,12 +43,18 @@ class Answer(Protocol):
     @property
     def code(self) -> str | None: ...
 
+    @property
+    def notice(self) -> str: ...
+
 
 class Dispatcher(Protocol):
     """The one way to every operation: validates strictly, asks for permission, acts, meters."""
 
-    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller) -> Answer:
-        """Answer a call; arguments: JSON as it came. Never raises for what a caller did."""
+    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller, *, tells: bool = True) -> Answer:
+        """Answer a call; arguments: JSON as it came. Never raises for what a caller did.
+
+        tells: the caller gets to see the answer's notice; without it nothing urgent is taken along.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """The catalogue as MCP tools: what each role sees in tools/list.
 
-Derived from the rows, once for each role. Schemas are kept short, because every agent reads them in every session:
-no titles, no null branches, no bounds on length that an honest call never meets; the server checks them all the same.
+Derived from the rows, once for each role: what it needs for its work is listed, what else it may call it can call by
+name. Schemas are kept short, because every agent reads them in every session: no titles, no null branches, no bounds
+and patterns that an honest call never meets; the server checks them all the same.
 """
 
 from __future__ import annotations
@@ -10,22 +11,33 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from mcp_types import Tool, ToolAnnotations
 
 from conductor.domain.access import Role
 from conductor.operations import catalogue
 from conductor.operations.row import Face, Operation
+from mcp_server.serving import Answer
 
 Schema = Mapping[str, Any]
 
 # A new operation is taken for one that adds up when it is repeated; here are those that do not.
 _IDEMPOTENT = frozenset({
-    "acquire_lock", "approve_access", "complete_task", "heartbeat", "record_cost", "reject_access", "release_lock",
-    "remove_member", "revoke_token", "set_quota", "update_onboarding_config", "update_project", "update_task",
+    "acquire_lock", "approve_access", "archive_project", "close_tasks", "complete_task", "delete_organization",
+    "delete_team", "drain", "end_session", "heartbeat", "import_beads", "pause", "record_cost", "reject_access",
+    "release_lock", "remove_member", "report_check", "restore_project", "resume", "review_task", "revoke_access",
+    "revoke_token", "set_quota", "update_member", "update_onboarding_config", "update_project", "update_task",
+    "update_team",
 })  # fmt: skip
-_DESTRUCTIVE = frozenset({"remove_member", "revoke_token", "rotate_token"})
+_DESTRUCTIVE = frozenset({
+    "close_tasks", "delete_organization", "delete_team", "remove_member", "revoke_access", "revoke_token",
+    "rotate_token",
+})  # fmt: skip
 
-_LEFT_OUT = frozenset({"title", "maxLength"})
+_LEFT_OUT = frozenset({"title", "maxLength", "maxProperties", "pattern"})
+_BEYOND_HONEST = 1_000_000
+"""Numbers that are bounded only so far away keep their bound to themselves."""
+
 _HOLDS_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties"})
 
 ROWS: Mapping[str, Operation[Any, Any]] = {
@@ -36,7 +48,7 @@ ROWS: Mapping[str, Operation[Any, Any]] = {
 
 @functools.cache
 def shown_to(role: Role) -> tuple[Tool, ...]:
-    """The tools that a role may call, the seed names first."""
+    """The tools in a role's list, the seed names first."""
     return tuple(
         Tool(
             name=row.tool,
@@ -44,7 +56,7 @@ def shown_to(role: Role) -> tuple[Tool, ...]:
             input_schema=input_schema(row, role),
             annotations=hints(row),
         )
-        for row in catalogue.allowed(role, Face.MCP)
+        for row in catalogue.listed(role)
     )
 
 
@@ -56,6 +68,14 @@ def hints(row: Operation[Any, Any]) -> ToolAnnotations:
         idempotent_hint=not row.writes or row.name in _IDEMPOTENT,
         open_world_hint=False,
     )
+
+
+def structured(answer: Answer) -> bytes:
+    """The structured content of an answer: some clients show their model nothing else, so a notice stands there too."""
+    if not answer.notice:
+        return answer.body
+    comma = b"," if answer.body != b"{}" else b""
+    return b'%b%b"notice":%b}' % (answer.body[:-1], comma, orjson.dumps(answer.notice))
 
 
 def input_schema(row: Operation[Any, Any], role: Role) -> dict[str, Any]:
@@ -117,5 +137,7 @@ def _says_nothing(word: str, value: Any) -> bool:
             return bool(value == 1)
         case "propertyNames":
             return not value
+        case "maximum" | "minimum":
+            return bool(abs(value) >= _BEYOND_HONEST)
         case _:
             return word in _LEFT_OUT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Text, bindparam, func, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, func, select, type_coerce, update
 
 from conductor.domain.agents import AccessRequest, Agent, AgentStatus, RequestStatus
 from storage import pages, tables
@@ -39,6 +39,13 @@ class Agents:
     def of_project(self, project_id: str) -> list[Agent]:
         """Read all agents of a project, by name."""
         return self._unit.records(AGENT, _agents.c.project_id == project_id, order=[_agents.c.agent_id])
+
+    def living(self, project_id: str | None = None) -> list[Agent]:
+        """Read the agents of a project, or of the whole organisation, that were not lost."""
+        where: list[ColumnElement[bool]] = [_agents.c.lost_at.is_(None)]
+        if project_id is not None:
+            where.append(_agents.c.project_id == project_id)
+        return self._unit.records(AGENT, *where, order=[_agents.c.project_id, _agents.c.agent_id])
 
     def seen(self, project_id: str, times: Iterable[tuple[str, datetime]]) -> None:
         """Keep when agents were last heard of; writes no event."""

@@ -1,7 +1,7 @@
 """All work that crosses tenants, by name: nothing else may.
 
 - find a token by its id, before anybody knows whose it is,
-- list the organisations, for the owner of the installation,
+- list the organisations, for the owner of the installation, and tell which was the first,
 - find the projects that have deadlines, when a host starts,
 - measure all organisations, for metrics.
 
@@ -71,6 +71,12 @@ class CrossTenant:
     def has_organizations(self) -> bool:
         """Tell whether the installation has been set up."""
         return self._connection.execute(select(tables.organizations.c.organization_id).limit(1)).first() is not None
+
+    def first_organization(self) -> str | None:
+        """Give the id of the installation's own organisation: the first that was made."""
+        table = tables.organizations
+        order = (table.c.created_at, table.c.organization_id)
+        return self._connection.execute(select(table.c.organization_id).order_by(*order).limit(1)).scalar()
 
     def projects_with_deadlines(self) -> list[tuple[str, str]]:
         """List organisation and project of everything that time can end: live locks, held tasks, resting tasks."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, select, type_coerce
+from sqlalchemy import BigInteger, Text, select, type_coerce
 
 from conductor.domain import errors, ids
 from conductor.domain.access import Role
@@ -174,22 +175,75 @@ class Projects:
         """Read the projects, by slug."""
         return self._unit.records(PROJECT, order=[_projects.c.slug])
 
-    def page(self, *, only: str | None = None, limit: int = 20, cursor: str | None = None) -> pages.Page[Project]:
-        """List the projects by slug; only: just the one of that id."""
+    def page(
+        self,
+        *,
+        only: str | None = None,
+        without: Collection[str] = (),
+        with_archived: bool = True,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> pages.Page[Project]:
+        """List the projects by slug; only: just the one of that id; without: none of these."""
         where = pages.beyond([_projects.c.slug], cursor, (str,), newest_first=False)
         if only is not None:
             where.append(_projects.c.id == only)
+        if not with_archived:
+            where.append(_projects.c.archived_at.is_(None))
+        if without:
+            where.append(_projects.c.id.not_in(sorted(without)))
         found = self._unit.records(PROJECT, *where, order=[_projects.c.slug], limit=limit + 1)
         return pages.cut(found, limit, lambda project: (project.slug,))
+
+    def team_only(self) -> list[str]:
+        """Read the ids of the projects that only their teams' people see."""
+        # Settings are compact JSON; the text narrows, the record decides.
+        told = type_coerce(_projects.c.settings, Text).contains('"team_only":true')
+        return [project.id for project in self._unit.records(PROJECT, told) if project.settings.team_only]
 
     def onboarding(self, project_id: str) -> Onboarding:
         """Read what the project tells its agents; version 0: nothing yet."""
         return self._unit.one(ONBOARDING, tables.onboarding.c.project_id == project_id) or Onboarding()
 
-    def save_onboarding(self, project_id: str, onboarding: Onboarding) -> None:
-        """Keep what the project tells its agents."""
+    def save_onboarding(self, project_id: str, onboarding: Onboarding, before: Onboarding | None = None) -> None:
+        """Keep what the project tells its agents, beside all it told them before; before: the version until now."""
         row = ONBOARDING.to_row(onboarding, self._unit.organization_id)
         self._unit.merge("upsert", tables.onboarding, {**row, "project_id": project_id})
+        if before is not None and before.version and self.onboarding_version(project_id, before.version) is None:
+            # An earlier release wrote it, which kept the present one only.
+            self._keep_version(project_id, before, "unknown")
+        self._keep_version(project_id, onboarding, self._unit.actor)
+
+    def onboarding_version(self, project_id: str, version: int) -> tuple[Onboarding, str, datetime] | None:
+        """Read a version of what the project tells its agents, with who made it and when."""
+        table = tables.onboarding_versions
+        rows = self._unit.rows(
+            select(table.c.config, table.c.changed_by, table.c.changed_at).where(
+                table.c.organization_id == self._unit.organization_id,
+                table.c.project_id == project_id,
+                table.c.version == version,
+            )
+        )
+        if not rows:
+            return None
+        config, changed_by, changed_at = rows[0]
+        kept: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in config.items()
+        }
+        return Onboarding(**kept), changed_by, changed_at
+
+    def _keep_version(self, project_id: str, onboarding: Onboarding, changed_by: str) -> None:
+        self._unit.insert(
+            tables.onboarding_versions,
+            {
+                "organization_id": self._unit.organization_id,
+                "project_id": project_id,
+                "version": onboarding.version,
+                "config": asdict(onboarding),
+                "changed_by": changed_by,
+                "changed_at": self._unit.now,
+            },
+        )
 
 
 class Tokens:

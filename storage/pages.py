@@ -43,17 +43,36 @@ def decode(cursor: str, shape: Sequence[type]) -> list[Any]:
 
     Raises Invalid when it is not one of ours.
     """
-    try:
-        key = orjson.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        key = None
-    fits = isinstance(key, list) and [type(part) for part in key] == list(shape)
-    # Neither database takes a larger number, and PostgreSQL no NUL.
-    if not fits or any(abs(part) >= 2**63 if isinstance(part, int) else "\0" in part for part in key):
-        raise errors.Invalid(
-            "cursor is not one that this list gave: leave it out to begin anew.", facts={"argument": "cursor"}
-        )
+    key = _read(cursor)
+    if not _fits(key, shape):
+        raise foreign()
     return list(key)
+
+
+def fits(cursor: str, shape: Sequence[type]) -> bool:
+    """Tell whether a cursor has parts of these types."""
+    return _fits(_read(cursor), shape)
+
+
+def foreign() -> errors.Invalid:
+    """Word that a cursor is not one of ours."""
+    return errors.Invalid(
+        "cursor is not one that this list gave: leave it out to begin anew.", facts={"argument": "cursor"}
+    )
+
+
+def _read(cursor: str) -> Any:
+    try:
+        return orjson.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _fits(key: Any, shape: Sequence[type]) -> bool:
+    if not isinstance(key, list) or [type(part) for part in key] != list(shape):
+        return False
+    # Neither database takes a larger number, and PostgreSQL no NUL.
+    return not any(abs(part) >= 2**63 if isinstance(part, int) else "\0" in part for part in key)
 
 
 def beyond(

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table
 
-from conductor.domain import agents, locks, organizations, quotas, tasks
+from conductor.domain import agents, beads, checkpoints, locks, messages, organizations, pauses, quotas, tasks
 from storage import tables
 
 RecordT = TypeVar("RecordT")
@@ -66,13 +66,23 @@ def _evidence(value: Mapping[str, Any] | None) -> tasks.Evidence | None:
     return tasks.Evidence(value["commit"], tuple(value["files"]), tuple(value["checks"]))
 
 
+def _settings(value: Mapping[str, Any]) -> organizations.ProjectSettings:
+    # What an earlier release wrote lacks later settings: they have their defaults.
+    kept = organizations.ProjectSettings(**value)
+    return dataclasses.replace(
+        kept,
+        auto_approve=organizations.AutoApprove(kept.auto_approve),
+        auto_approve_listed=tuple(kept.auto_approve_listed),
+    )
+
+
 MEMBER: Record[organizations.Member] = Record(tables.members, organizations.Member, _names(organizations.Member))
 PROJECT: Record[organizations.Project] = Record(
     tables.projects,
     organizations.Project,
     _names(organizations.Project),
     encode={"settings": dataclasses.asdict},
-    decode={"settings": lambda value: organizations.ProjectSettings(**value)},
+    decode={"settings": _settings},
 )
 TOKEN: Record[organizations.Token] = Record(tables.tokens, organizations.Token, _names(organizations.Token))
 ONBOARDING: Record[organizations.Onboarding] = Record(
@@ -91,4 +101,13 @@ TASK: Record[tasks.Task] = Record(
 )
 ATTEMPT: Record[tasks.Attempt] = Record(tables.attempts, tasks.Attempt, _names(tasks.Attempt))
 LEASE: Record[locks.Lease] = Record(tables.locks, locks.Lease, _names(locks.Lease))
+SESSION: Record[agents.Session] = Record(tables.sessions, agents.Session, _names(agents.Session))
+PAUSE: Record[pauses.Pause] = Record(tables.pauses, pauses.Pause, _names(pauses.Pause))
+MESSAGE: Record[messages.Message] = Record(tables.messages, messages.Message, _names(messages.Message))
+DELIVERY: Record[messages.Delivery] = Record(tables.deliveries, messages.Delivery, _names(messages.Delivery))
+CHECKPOINT: Record[checkpoints.Checkpoint] = Record(
+    tables.checkpoints, checkpoints.Checkpoint, _names(checkpoints.Checkpoint)
+)
+OPEN_LINK: Record[beads.OpenLink] = Record(tables.bead_links, beads.OpenLink, _names(beads.OpenLink))
+TEAM: Record[organizations.Team] = Record(tables.teams, organizations.Team, _names(organizations.Team))
 QUOTA: Record[quotas.Quota] = Record(tables.quotas, quotas.Quota, _names(quotas.Quota))

@@ -21,10 +21,17 @@ _tasks = tables.tasks
 _edges = tables.task_dependencies
 _CREATED = type_coerce(_tasks.c.created_at, BigInteger)
 
+LOOKED_UP_AT_ONCE = 1000
+"""A database bounds the values of one statement; five hundred new tasks may name more others than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks a list shows; what is empty or None does not narrow it. tags: all of them."""
+    """Which tasks a list shows; what is empty or None does not narrow it.
+
+    tags: all of them. due_before: only tasks that are due, and earlier. subtasks_first: what has open subtasks is not
+    ready, as where these complete their parent.
+    """
 
     status: Sequence[TaskStatus] = ()
     priority: Sequence[Priority] = ()
@@ -32,6 +39,9 @@ class TaskFilter:
     tags: Sequence[str] = ()
     ready: bool | None = None
     text: str | None = None
+    parent_id: str | None = None
+    due_before: datetime | None = None
+    subtasks_first: bool = False
 
 
 class Tasks:
@@ -87,23 +97,30 @@ class Tasks:
             estimated_cost_nano=estimated_cost_nano,
             due_at=due_at,
         )
+        self.add(task)
+        return task
+
+    def add(self, task: Task) -> None:
+        """Keep a new task; what it waits for and its parent are there, or are added in the same flush before it."""
+        unit = self._unit
         unit.add_record(TASK, task)
-        self._add_edges(task, wanted)
+        self._add_edges(task, task.dependencies)
         unit.record(
             EventKind.TASK_CREATED,
             task.id,
-            project_id=project_id,
-            title=title,
-            priority=priority.value,
-            dependencies=list(wanted),
+            project_id=task.project_id,
+            title=task.title,
+            priority=task.priority.value,
+            dependencies=list(task.dependencies),
             files=list(task.files),
+            parent_id=task.parent_id,
+            status=task.status.value if task.status in CLOSED else None,
         )
-        return task
 
-    def require_known(self, project_id: str, task_ids: Sequence[str]) -> None:
-        """Refuse ids that are no tasks of the project. Raises UnknownDependency naming them."""
+    def require_known(self, project_id: str, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        """Refuse ids that are no tasks of the project, give where the others stand. Raises UnknownDependency."""
         if not task_ids:
-            return
+            return {}
         known = self.statuses(project_id, task_ids)
         unknown = [task_id for task_id in task_ids if task_id not in known]
         if unknown:
@@ -112,6 +129,7 @@ class Tasks:
                 facts={"unknown": unknown},
                 next=[errors.NextStep("list_tasks", {}, "find the ids")],
             )
+        return known
 
     def save(self, task: Task) -> None:
         """Keep a task's new state."""
@@ -138,16 +156,37 @@ class Tasks:
     def statuses(self, project_id: str, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """Read where tasks of a project stand; unknown ids are left out."""
         wanted = sorted({task_id for task_id in task_ids if ids.is_id(task_id, ids.Kind.TASK)})
-        if not wanted:
-            return {}
-        rows = self._unit.rows(
-            select(_tasks.c.id, _tasks.c.status).where(
-                _tasks.c.organization_id == self._unit.organization_id,
-                _tasks.c.project_id == project_id,
-                _tasks.c.id.in_(wanted),
+        found: dict[str, TaskStatus] = {}
+        for start in range(0, len(wanted), LOOKED_UP_AT_ONCE):
+            rows = self._unit.rows(
+                # updated_at is not wanted: it keeps SQLite off the index that has id and status, for it would go
+                # through the whole project in it rather than look up each id.
+                select(_tasks.c.id, _tasks.c.status, _tasks.c.updated_at).where(
+                    _tasks.c.organization_id == self._unit.organization_id,
+                    _tasks.c.project_id == project_id,
+                    _tasks.c.id.in_(wanted[start : start + LOOKED_UP_AT_ONCE]),
+                )
             )
-        )
-        return {row[0]: row[1] for row in rows}
+            found.update((row[0], row[1]) for row in rows)
+        return found
+
+    def subtasks(self, project_id: str, parent_ids: Collection[str]) -> dict[str, dict[TaskStatus, int]]:
+        """Count the subtasks of parents by status; a task without any is left out."""
+        found: dict[str, dict[TaskStatus, int]] = {}
+        wanted = sorted(parent_ids)
+        for start in range(0, len(wanted), LOOKED_UP_AT_ONCE):
+            rows = self._unit.rows(
+                select(_tasks.c.parent_id, _tasks.c.status, func.count())
+                .where(
+                    _tasks.c.organization_id == self._unit.organization_id,
+                    _tasks.c.project_id == project_id,
+                    _tasks.c.parent_id.in_(wanted[start : start + LOOKED_UP_AT_ONCE]),
+                )
+                .group_by(_tasks.c.parent_id, _tasks.c.status)
+            )
+            for parent_id, status, count in rows:
+                found.setdefault(parent_id, {})[status] = count
+        return found
 
     def related(self, project_id: str, task_ids: Collection[str]) -> list[Task]:
         """Read tasks by their ids, in the order of the ids."""
@@ -181,25 +220,6 @@ class Tasks:
         """Read the attempts of a task, the first first."""
         table = tables.attempts
         return self._unit.records(ATTEMPT, table.c.task_id == task_id, order=[table.c.number])
-
-    def completed_by(self, project_id: str, agent_id: str) -> int:
-        """Count the tasks of a project that an agent has completed."""
-        table = tables.attempts
-        rows = self._unit.rows(
-            select(func.count())
-            .select_from(
-                table.join(
-                    _tasks, and_(_tasks.c.organization_id == table.c.organization_id, _tasks.c.id == table.c.task_id)
-                )
-            )
-            .where(
-                table.c.organization_id == self._unit.organization_id,
-                table.c.agent_id == agent_id,
-                table.c.outcome == "completed",
-                _tasks.c.project_id == project_id,
-            )
-        )
-        return int(rows[0][0])
 
     def counts(self, project_id: str) -> dict[str, int]:
         """Count a project's tasks by status."""
@@ -255,12 +275,17 @@ class Tasks:
                     searching.contains(func.coalesce(_tasks.c.description, ""), wanted.text),
                 )
             )
+        if wanted.parent_id is not None:
+            where.append(_tasks.c.parent_id == wanted.parent_id)
+        if wanted.due_before is not None:
+            where.append(_tasks.c.due_at < wanted.due_before)
         if wanted.ready is not None:
-            where.append(self._ready() if wanted.ready else not_(self._ready()))
+            ready = self._ready(wanted.subtasks_first)
+            where.append(ready if wanted.ready else not_(ready))
         return where
 
-    def _ready(self) -> ColumnElement[bool]:
-        needed = _tasks.alias("needed")
+    def _ready(self, subtasks_first: bool) -> ColumnElement[bool]:
+        needed, below = _tasks.alias("needed"), _tasks.alias("below")
         unfinished = exists().where(
             _edges.c.organization_id == _tasks.c.organization_id,
             _edges.c.project_id == _tasks.c.project_id,
@@ -270,7 +295,16 @@ class Tasks:
             needed.c.status != TaskStatus.COMPLETED,
         )
         rested = or_(_tasks.c.retry_at.is_(None), _tasks.c.retry_at <= self._unit.now)
-        return and_(_tasks.c.status == TaskStatus.PENDING, rested, not_(unfinished))
+        ready = and_(_tasks.c.status == TaskStatus.PENDING, rested, not_(unfinished))
+        if not subtasks_first:
+            return ready
+        open_below = exists().where(
+            below.c.organization_id == _tasks.c.organization_id,
+            below.c.project_id == _tasks.c.project_id,
+            below.c.parent_id == _tasks.c.id,
+            below.c.status.not_in(sorted(CLOSED)),
+        )
+        return and_(ready, not_(open_below))
 
     def _ends(self, column: Any, project_id: str, where: Any) -> list[str]:
         rows = self._unit.rows(

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from storage.agents import AccessRequests, Agents
+from storage.beads import Beads
+from storage.checkpoints import Checkpoints
+from storage.checks import Checks
 from storage.costs import Costs, Quotas
 from storage.events import Events
 from storage.locks import Locks
+from storage.messages import Messages
 from storage.notices import Notices
 from storage.organizations import Organizations, Projects, Tokens
+from storage.pauses import Pauses
 from storage.replies import Replies
+from storage.sessions import Sessions
 from storage.tasks import Tasks
+from storage.teams import Teams
+from storage.tenancy import Tenancy
 from storage.unit import Unit
 
 
@@ -23,6 +31,8 @@ class UnitOfWork(Unit):
         self.organizations = Organizations(self)
         self.projects = Projects(self)
         self.tokens = Tokens(self)
+        self.teams = Teams(self)
+        self.tenancy = Tenancy(self)
         self.agents = Agents(self)
         self.access_requests = AccessRequests(self)
         self.tasks = Tasks(self)
@@ -31,4 +41,10 @@ class UnitOfWork(Unit):
         self.quotas = Quotas(self)
         self.events = Events(self)
         self.notices = Notices(self)
+        self.pauses = Pauses(self)
+        self.sessions = Sessions(self)
         self.replies = Replies(self)
+        self.checkpoints = Checkpoints(self)
+        self.checks = Checks(self)
+        self.messages = Messages(self)
+        self.beads = Beads(self)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from actors import views
 from actors.reading.read import Read
-from conductor.domain import errors
+from conductor.domain import errors, pauses
 from conductor.domain.access import Role
-from conductor.domain.agents import AccessRequest, RequestStatus
+from conductor.domain.agents import AccessRequest, AgentStatus, RequestStatus
+from conductor.domain.organizations import ProjectSettings
 from conductor.operations import access as access_ops
 from conductor.operations import admin as ops
 from conductor.operations import agents as agent_ops
@@ -20,25 +21,40 @@ READ_AT_ONCE = 200
 def list_agents(request: agent_ops.ListAgents, read: Read) -> agent_ops.AgentPage:
     """List agents by name."""
     project = read.tx.projects.get(read.project_id)
-    lost_after_s = project.settings.lost_after_s if project is not None else None
+    chosen = project.settings if project is not None else ProjectSettings()
     spent = read.tx.costs.spent_today(read.project_id)
+    standing = [pause for pause in read.tx.pauses.of_organization() if pause.project_id in ("", read.project_id)]
+    # Whether an agent is paused is no part of its row: where anything stands still, the status is judged as well.
+    stored = [] if standing or AgentStatus.PAUSED in request.status else request.status
     found: list[agent_ops.Agent] = []
     cursor = request.cursor
     # Health is judged, not stored: pages are read on until enough agents fit the filter.
     while True:
-        page = read.tx.agents.page(read.project_id, status=request.status, limit=READ_AT_ONCE, cursor=cursor)
+        page = read.tx.agents.page(read.project_id, status=stored, limit=READ_AT_ONCE, cursor=cursor)
         for agent in page.items:
-            health = read.health(agent, lost_after_s)
+            health = read.health(agent, chosen)
             if request.health and health not in request.health:
+                continue
+            pause = pauses.bearing(standing, read.project_id, agent.agent_id)
+            shown = views.agent(agent, health, spent.get(agent.agent_id, 0), pause)
+            if request.status and shown.status not in request.status:
                 continue
             if request.capability is not None and request.capability not in agent.capabilities:
                 continue
             if len(found) == request.limit:
                 return agent_ops.AgentPage(items=found, next_cursor=pages.encode((found[-1].agent_id,)))
-            found.append(views.agent(agent, health, spent.get(agent.agent_id, 0)))
+            found.append(shown)
         cursor = page.next_cursor
         if cursor is None:
             return agent_ops.AgentPage(items=found)
+
+
+def list_sessions(request: agent_ops.ListSessions, read: Read) -> agent_ops.SessionPage:
+    """List the sessions of a project's agents."""
+    page = read.tx.sessions.page(
+        read.project_id, agent_id=request.agent_id, limit=request.limit, cursor=request.cursor
+    ).map(views.session)
+    return agent_ops.SessionPage(items=page.items, next_cursor=page.next_cursor)
 
 
 def list_access_requests(request: access_ops.ListAccessRequests, read: Read) -> access_ops.AccessRequestPage:
@@ -56,7 +72,9 @@ def list_access_requests(request: access_ops.ListAccessRequests, read: Read) -> 
         if cursor is None or len(found) > request.limit:
             break
     shown = pages.cut(found, request.limit, lambda item: (to_micros(item.requested_at), item.id))
-    items = [views.access_request(item, _present(item, read)) for item in shown.items]
+    items = [
+        views.access_request(item, _present(item, read), replaces_agent=_replaces(item, read)) for item in shown.items
+    ]
     return access_ops.AccessRequestPage(items=items, next_cursor=shown.next_cursor)
 
 
@@ -95,6 +113,13 @@ def _require_reviewer(read: Read) -> None:
             "In this project people from admin up decide on access: a lead may when settings.leads_approve is on.",
             facts={"role": read.caller.role.value, "setting": "leads_approve"},
         )
+
+
+def _replaces(request: AccessRequest, read: Read) -> bool:
+    """Tell whether its approval would give the name of an agent to somebody else."""
+    if _present(request, read) is not RequestStatus.PENDING or request.requested_by == f"agent:{request.agent_id}":
+        return False
+    return read.tx.agents.get(read.project_id, request.agent_id) is not None
 
 
 def _present(request: AccessRequest, read: Read) -> RequestStatus:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from conductor.domain import agents
 from conductor.domain.access import Caller
-from conductor.setting_groups import Leases
+from conductor.domain.organizations import ProjectSettings
+from conductor.setting_groups import Leases, Tasks
 from storage.store import Store
 from storage.unit_of_work import UnitOfWork
 
@@ -25,6 +26,7 @@ class Read:
     tx: UnitOfWork
     store: Store
     leases: Leases
+    tasks: Tasks
     running_since: datetime
 
     @property
@@ -32,14 +34,18 @@ class Read:
         """The time of this read."""
         return self.tx.now
 
-    def health(self, agent: agents.Agent, lost_after_s: int | None) -> agents.Health:
-        """Judge an agent's silence by what is stored."""
+    def health(self, agent: agents.Agent, chosen: ProjectSettings) -> agents.Health:
+        """Judge an agent's silence by what is stored. chosen: the settings of its project."""
         leases = self.leases
-        lost = lost_after_s or leases.lost_after_s
         if agent.lost_at is not None:
             return agents.Health.LOST
         if agent.last_seen_at is None:
             return agents.Health.LATE
-        limits = agents.thresholds(leases.late_after_s, leases.critical_after_s, lost)
+        limits = agents.thresholds(
+            agents.Thresholds(leases.late_after_s, leases.critical_after_s, leases.lost_after_s),
+            late_s=chosen.late_after_s,
+            critical_s=chosen.critical_after_s,
+            lost_s=chosen.lost_after_s,
+        )
         silence_s = (self.now - max(agent.last_seen_at, min(self.running_since, self.now))).total_seconds()
         return agents.health(silence_s, limits)

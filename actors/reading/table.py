@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from actors.reading import money, people, places, work
+from actors.reading import beads, explain, mail, money, people, places, work
 
 READERS: Mapping[str, Callable[..., Any]] = {
     reader.__name__: reader
@@ -13,14 +13,20 @@ READERS: Mapping[str, Callable[..., Any]] = {
         work.list_tasks,
         work.get_task,
         work.list_locks,
+        explain.explain_task,
+        beads.export_beads,
         people.list_agents,
+        people.list_sessions,
         people.list_access_requests,
         people.list_members,
         people.list_tokens,
         people.whoami,
+        mail.list_messages,
+        mail.list_checkpoints,
         places.list_organizations,
         places.get_project,
         places.list_projects,
+        places.list_teams,
         places.get_onboarding_config,
         places.list_events,
         money.get_costs,

@@ -10,23 +10,41 @@ from conductor.operations import locks as lock_ops
 from conductor.operations import tasks as ops
 from storage.tasks import TaskFilter
 
+HISTORY = 20
+"""The newest events of a task that are shown with it; list_events has the rest."""
+
 
 def list_tasks(request: ops.ListTasks, read: Read) -> ops.TaskPage:
     """List tasks, the newest first."""
     wanted = TaskFilter(
-        request.status, request.priority, request.assigned_to, request.tags, request.ready, request.text
+        request.status,
+        request.priority,
+        request.assigned_to,
+        request.tags,
+        request.ready,
+        request.text,
+        request.parent_id,
+        request.due_before,
+        subtasks_first=request.ready is not None and _completes_parents(read),
     )
     page = read.tx.tasks.page(read.project_id, wanted, limit=request.limit, cursor=request.cursor)
     waits = read.tx.tasks.waits(page.items)
-    return ops.TaskPage(items=[views.task(task, waits[task.id]) for task in page.items], next_cursor=page.next_cursor)
+    show = views.task if request.detail == "full" else views.brief
+    return ops.TaskPage(items=[show(task, waits[task.id]) for task in page.items], next_cursor=page.next_cursor)
 
 
 def get_task(request: ops.GetTask, read: Read) -> ops.TaskSeen:
-    """Look at one task and its attempts."""
+    """Look at one task, its attempts and its history."""
     task = read.tx.tasks.get(request.task_id)
     if task is None or task.project_id != read.project_id:
         raise no_task(request.task_id)
-    return views.task_seen(task, read.tx.tasks.waits([task])[task.id], read.tx.tasks.attempts(task.id))
+    history = read.tx.events.page(project_id=task.project_id, subject_id=task.id, limit=HISTORY).items
+    return views.task_seen(task, read.tx.tasks.waits([task])[task.id], read.tx.tasks.attempts(task.id), history)
+
+
+def _completes_parents(read: Read) -> bool:
+    project = read.tx.projects.get(read.project_id)
+    return project is not None and project.settings.complete_parents
 
 
 def list_locks(request: lock_ops.ListLocks, read: Read) -> lock_ops.LockPage:

@@ -38,7 +38,7 @@ class Commands(TyperGroup):
         # typer would suggest only the hand-written ones.
         known = self.list_commands(ctx)
         if args[0] not in self.commands and derive.singular(args[0]) is None:
-            near = _nearest(args[0], known)
+            near = derive.with_verb(args[0]) or _nearest(args[0], known)
             ctx.fail(f"No such command '{args[0]}'.{f' Did you mean {near}?' if near else ''}")
         return super().resolve_command(ctx, args)
 
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         if not as_json:
             _usage(wrong)
             return wrong.exit_code
-        return _failed(errors.Invalid(wrong.format_message()), as_json=True)
+        return _failed(errors.Invalid(_told(wrong)), as_json=True)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     return code if isinstance(code, int) else 0
@@ -170,7 +170,12 @@ def _usage(wrong: typer.TyperException) -> None:
     context = getattr(wrong, "ctx", None)
     if context is not None and type(wrong).__name__ != "NoArgsIsHelpError":
         print(context.get_usage(), file=sys.stderr)
-    print(wrong.format_message(), file=sys.stderr)
+    print(_told(wrong), file=sys.stderr)
+
+
+def _told(wrong: typer.TyperException) -> str:
+    # What typer wraps says of what kind it was.
+    return str(wrong.format_message()).replace("Value error, ", "")
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

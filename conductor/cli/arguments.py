@@ -1,13 +1,17 @@
 """An operation's fields as a command line has them, both ways: words into a request body, a body into words.
 
 The fields of a nested object stand beside the others (`--commit`, `--require-evidence`), as a person at a terminal
-names what is meant and not where it lies. A field whose values are objects themselves is given as JSON.
+names what is meant and not where it lies. A field whose values are objects themselves is given as JSON, or as the
+name of a file that holds it: `--tasks @many.json`.
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from conductor.client import fields
@@ -44,6 +48,11 @@ class Argument:
     @property
     def is_repeatable(self) -> bool:
         return self.field.many or self.field.has(Kind.MAPPING)
+
+
+def is_scoped(row: Operation[Any, Any]) -> bool:
+    """Tell whether a change says itself what it is for: an agent, a project, or with `organization` all of them."""
+    return row.writes and "scope" in row.request.model_fields
 
 
 def of(row: Operation[Any, Any]) -> tuple[Argument, ...]:
@@ -125,7 +134,9 @@ def _value(argument: Argument, value: object) -> object:
         return dict(_pair(argument, str(text)) for text in value)
     if field.many and isinstance(value, list):
         # One empty word says `none`: the only way to empty a list, as no item may be empty.
-        return [] if value == [""] else [_single(argument, each) for each in value]
+        items = [] if value == [""] else [_single(argument, each) for each in value]
+        # No item of objects is a list, so one that was given whole is its items.
+        return [item for each in items for item in (each if argument.is_json and isinstance(each, list) else [each])]
     return _single(argument, value)
 
 
@@ -133,13 +144,43 @@ def _single(argument: Argument, value: object) -> object:
     if not isinstance(value, str):
         return value
     if argument.is_json:
-        try:
-            return json.loads(value)
-        except ValueError as wrong:
-            raise errors.Invalid(f"{argument.option} takes JSON, such as '{{\"name\": 1}}': {wrong}") from None
+        return _read_json(argument, value)
     if argument.field.has(Kind.INTEGER) and value.removeprefix("-").isdecimal():
         return int(value)
+    if argument.field.has(Kind.TIME) and not argument.field.has(Kind.TEXT):
+        _require_time(argument, value)
     return value
+
+
+def _read_json(argument: Argument, value: str) -> object:
+    told = value
+    if value.startswith("@"):
+        try:
+            told = sys.stdin.read() if value == "@-" else Path(value[1:]).read_text(encoding="utf-8-sig")
+        except OSError as wrong:
+            raise errors.Invalid(f"{argument.option}: cannot read {value[1:]}: {wrong.strerror}.") from None
+        except UnicodeDecodeError:
+            raise errors.Invalid(f"{argument.option}: {value[1:]} is no text in UTF-8.") from None
+    try:
+        return json.loads(told)
+    except ValueError as wrong:
+        raise errors.Invalid(
+            f"{argument.option} takes JSON, such as '{{\"name\": 1}}', or @FILE with it: {wrong}"
+        ) from None
+
+
+def _require_time(argument: Argument, value: str) -> None:
+    takes_day = argument.field.has(Kind.DATE)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is not None and (moment.tzinfo is not None or (takes_day and len(value) <= len("2026-11-24"))):
+        return
+    also = " or a day, such as 2026-11-24" if takes_day else " or a number" if argument.field.has(Kind.INTEGER) else ""
+    raise errors.Invalid(
+        f"{argument.option} takes a time with its zone, such as 2026-11-24T08:00:00Z{also}; not {value!r}"
+    )
 
 
 def _pair(argument: Argument, text: str) -> tuple[str, object]:

@@ -3,17 +3,20 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from conductor import home
-from conductor.cli import show
+from conductor.cli import arguments, show
 from conductor.client import wire
 from conductor.client.retries import Patience
 from conductor.client.synchronous import Client
 from conductor.domain import errors
 from conductor.domain.access import TokenKind
+from conductor.domain.quotas import Scope
 from conductor.operations.row import Operation
 
 PATIENCE = Patience(tries=3, longest_wait_s=5.0, refused_connections=False)
@@ -50,18 +53,35 @@ def carry_out(row: Operation[Any, Any], body: dict[str, object], options: Mappin
     wire.request_of(row, body)
     if around.field is not None and around.field.partition(".")[0] not in row.reply.model_fields:
         raise _no_field(around.field, row.reply.model_fields)
-    found = home.find_connection(environment(around.url, around.home))
-    with Client(found.url, found.token, patience=PATIENCE) as client:
-        project_id = _project_id(client, row, body, around, found)
-        if project_id is not None:
-            body["project_id"] = project_id
-        content = client.answer(row, wire.request_of(row, body))
+    with connected(row, around, body) as (client, place):
+        content = client.answer(row, wire.request_of(row, {**body, **place}))
     if around.field is not None:
         sys.stdout.write(_field(content, around.field) + "\n")
     elif around.json:
         sys.stdout.write(content.decode() + "\n")
     else:
-        show.reply(wire.reply_of(row, content, found.url))
+        show.reply(wire.reply_of(row, content, client.url))
+
+
+@contextmanager
+def connected(
+    row: Operation[Any, Any], around: Surroundings, body: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[tuple[Client, dict[str, object]]]:
+    """Connect for calls of an operation; gives the client, and the fields that say where the calls are meant."""
+    found = home.find_connection(environment(around.url, around.home))
+    with Client(found.url, found.token, patience=PATIENCE) as client:
+        place: dict[str, object] = {}
+        if around.organization is not None:
+            place["organization_id"] = around.organization
+        project_id = _project_id(client, row, body, around, found)
+        if project_id is not None:
+            place["project_id"] = project_id
+        try:
+            yield client, place
+        finally:
+            # Beside the answer, so that a script that reads it is not disturbed.
+            for notice in client.take_notices():
+                sys.stderr.write(f"{show.clean(notice)}\n")
 
 
 def _field(content: bytes, name: str) -> str:
@@ -86,13 +106,15 @@ def _project_id(
 ) -> str | None:
     """The project to name: the one given; none where the daemon knows it or means all; the only one; or `default`."""
     if around.project:
-        return client.project_id(around.project, around.organization)
-    if not row.takes_project or around.all_projects:
+        return _looked_up(client, around.project, around, found)
+    is_scoped = arguments.is_scoped(row)
+    is_for_all = is_scoped and body.get("scope") == Scope.ORGANIZATION
+    if not (row.takes_project or is_scoped) or is_for_all or around.all_projects:
         return None
     if found.project:
-        return client.project_id(found.project, around.organization)
+        return _looked_up(client, found.project, around, found)
     is_located = row.locate is not None and body.get(row.locate) is not None
-    if is_located or row.wide or not found.token.startswith(f"cdr_{TokenKind.USER}_"):
+    if is_located or (row.wide and not is_scoped) or not found.token.startswith(f"cdr_{TokenKind.USER}_"):
         return None
     projects = client.projects(around.organization)
     if len(projects) == 1:
@@ -105,3 +127,12 @@ def _project_id(
         raise errors.Invalid(
             f"Say which project is meant with --project or CONDUCTOR_PROJECT: {there}.", facts=missing.facts
         ) from None
+
+
+def _looked_up(client: Client, project: str, around: Surroundings, found: home.Connection) -> str:
+    if found.token.startswith(f"cdr_{TokenKind.ENROLMENT}_") and not wire.is_project_id(project):
+        raise errors.Invalid(
+            f"An enrolment token looks up no projects: give the id of {project}, prj_…, with --project or "
+            "CONDUCTOR_PROJECT, or ask for a token that is made for this project."
+        )
+    return client.project_id(project, around.organization)

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from conductor.cli import arguments
+from conductor.cli import arguments, beside
 from conductor.cli.arguments import Argument
 from conductor.client.fields import Kind
 from conductor.operations.catalogue import CATALOGUE
@@ -46,19 +46,42 @@ def singular(name: str) -> str | None:
 
 def verbs(name: str) -> str:
     """A group's verbs, which say what it is better than a sentence."""
-    return ", ".join(row.command[1] for row in groups()[name])
+    return ", ".join([*(row.command[1] for row in groups()[name]), *beside.VERBS.get(name, ())])
+
+
+def with_verb(verb: str) -> str:
+    """Give the commands that end so: whoever types `whoami` means `token whoami`. At most three; empty: none."""
+    found = [f"'{name} {verb}'" for name in groups() if verb in verbs(name).split(", ")]
+    return ", ".join(found[:3])
 
 
 def group(name: str, carry: Carry) -> TyperGroup:
     """Build a group's commands."""
     app = typer.Typer(
-        name=name, help=verbs(name), no_args_is_help=True, add_completion=False, rich_markup_mode=markup()
+        cls=_Group, name=name, help=verbs(name), no_args_is_help=True, add_completion=False, rich_markup_mode=markup()
     )
     # With a callback a group of one verb stays a group.
     app.callback()(_nothing)
     for row in groups()[name]:
         app.command(row.command[1], help=_safe(row.description))(_function(row, carry))
     return typer.main.get_group(app)
+
+
+class _Group(TyperGroup):
+    """A derived group with the commands written by hand that stand in it, which are loaded when they are named."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *self._beside()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self._beside():
+            return super().get_command(ctx, cmd_name)
+        app = typer.Typer(add_completion=False, rich_markup_mode=markup())
+        app.command(cmd_name)(beside.function(self.name or "", cmd_name))
+        return typer.main.get_command(app)
+
+    def _beside(self) -> tuple[str, ...]:
+        return beside.VERBS.get(self.name or "", ())
 
 
 def markup() -> Any:
@@ -122,7 +145,7 @@ def _help(argument: Argument) -> str:
     if len(argument.field.words) > _MANY_WORDS:
         said.append(f"one of {', '.join(argument.field.words)}")
     if argument.is_json:
-        said.append("as JSON")
+        said.append(f"as JSON{', one or a list' if argument.is_repeatable else ''}, or @FILE with it")
     if argument.is_repeatable and not argument.is_positional:
         said.append("repeatable")
     return _safe("; ".join(said))
@@ -145,13 +168,14 @@ _METAVARS = {Kind.MAPPING: "NAME=VALUE", Kind.AMOUNT: "USD", Kind.TIME: "TIME", 
 
 def _surroundings(row: Operation[Any, Any]) -> list[inspect.Parameter]:
     taken = {argument.option for argument in arguments.of(row)}
+    is_wide = bool(row.wide) and not arguments.is_scoped(row)
     offered: list[tuple[str, Any, Any]] = []
     if "project_id" in row.request.model_fields:
         which = "the project that it is for"
-        if row.takes_project:
-            which = _WIDE if row.wide else _PROJECT
+        if row.takes_project or arguments.is_scoped(row):
+            which = _WIDE if is_wide else _PROJECT
         offered.append(("project", str, typer.Option(None, "--project", help=which, metavar="SLUG|ID")))
-    if row.wide:
+    if is_wide:
         offered.append(
             ("all_projects", bool, typer.Option(False, "--all-projects", help="whatever CONDUCTOR_PROJECT says"))
         )

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from conductor.cli import arguments
-from conductor.domain import errors
+from conductor.domain import errors, money
 from conductor.operations import faults
 from conductor.operations.agents import NextCall
 from conductor.operations.catalogue import CATALOGUE
@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "Task": ("id", "status", "priority", "assigned_to", "title", "blocked_by"),
     "Lock": ("id", "agent_id", "mode", "paths", "task_id", "expires_at"),
     "Agent": ("agent_id", "status", "health", "role", "current_task", "spent_today_usd", "last_seen_at"),
-    "Project": ("id", "slug", "name", "conflict_strategy", "my_role"),
+    "Project": ("id", "slug", "name", "conflict_strategy", "my_role", "archived_at"),
     "EventSeen": ("number", "at", "actor", "kind", "subject_id", "facts"),
     "AccessRequest": ("id", "agent_id", "agent_type", "requested_role", "status", "requested_at"),
     "CostRow": (
@@ -45,6 +45,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "cache_write_tokens",
         "unpriced_events",
     ),
+    "Message": ("id", "sent_at", "sender", "to", "urgent", "subject", "text", "attachments", "reply_to"),
+    "MessageSeen": ("id", "sent_at", "sender", "to", "urgent", "subject", "text", "delivered", "acknowledged"),
+    "Checkpoint": ("id", "made_at", "agent_id", "task_id", "summary", "next_steps", "automatic", "expires_at"),
+    "Bead": ("id", "status", "priority", "issue_type", "assignee", "title"),
     "TokenSeen": ("id", "kind", "role", "name", "agent_id", "created_at", "expires_at", "revoked_at"),
 }
 """What a list shows of models that have more fields than a line holds; of others all. Empty columns are left out."""
@@ -90,7 +94,8 @@ def fault(error: errors.ConductorError, *, as_json: bool) -> None:
     out = console(to_errors=True)
     out.print(Text.assemble((f"{error.code}: ", "bold red"), _text(error.message)), soft_wrap=True)
     for name, value in error.facts.items():
-        if value not in (None, [], {}, ""):
+        # Which fields are wrong, and why, stands in the message.
+        if name != "fields" and value not in (None, [], {}, ""):
             out.print(_text(f"  {name}: {_cell(value)}"), style="dim", soft_wrap=True)
     if error.wait_s:
         out.print(f"  again in {error.wait_s:g} s", style="dim")
@@ -105,10 +110,15 @@ def command(tool: str, args: Mapping[str, object]) -> str:
     return shlex.join(["conductor", *row.command, *arguments.words(row, args)])
 
 
+_WHOLE = {"export_organization": "conductor org export FILE"}
+"""Commands that do at once what the operation does page by page."""
+
+
 def _steps(out: Console, steps: Iterable[tuple[str, Mapping[str, object], str]]) -> None:
     for tool, args, because in steps:
         why = f"   # {because}" if because else ""
-        out.print(Text.assemble("try: ", (_clean(command(tool, args)), "bold"), (_clean(why), "dim")), soft_wrap=True)
+        told = _WHOLE.get(tool.removeprefix("conductor_")) or command(tool, args)
+        out.print(Text.assemble("try: ", (clean(told), "bold"), (clean(why), "dim")), soft_wrap=True)
 
 
 def table(title: str | None, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
@@ -136,7 +146,7 @@ def _table(items: list[BaseModel], title: str | None) -> Table:
 
 def _is_table(answer: Reply, name: str) -> bool:
     value = getattr(answer, name)
-    return name in {"items", "rows"} or (bool(value) and isinstance(value[0], BaseModel))
+    return name in {"items", "rows"} if not value else isinstance(value[0], BaseModel)
 
 
 def _lines(out: Console, named: Mapping[str, object], indent: str = "  ") -> None:
@@ -161,21 +171,34 @@ def _cell(value: object) -> str:
         case datetime():
             return value.strftime(_TIME)
         case list() | tuple():
-            return ", ".join(_cell(each) for each in value)
+            return ("; " if value and isinstance(value[0], Mapping) else ", ").join(_cell(each) for each in value)
         case BaseModel():
-            return _cell(value.model_dump(mode="json", exclude_none=True))
+            told = value.model_dump(mode="json", exclude_none=True)
+            return _cell({name: inner for name, inner in told.items() if inner not in ([], {})})
         case Mapping():
-            return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
+            return ", ".join(_fact(str(name), inner) for name, inner in value.items())
         case _:
             return str(value)
 
 
+def _fact(name: str, value: object) -> str:
+    """Tell one fact of an event or an error: amounts in dollars and times as everywhere else."""
+    if name.endswith("_nano") and isinstance(value, int):
+        return f"{name.removesuffix('nano')}usd {money.format_usd(value)}"
+    if name.endswith(("_at", "_until", "since")) and isinstance(value, str):
+        try:
+            return f"{name} {_cell(datetime.fromisoformat(value))}"
+        except ValueError:
+            pass
+    return f"{name} {'none' if value is None else _cell(value) or 'empty'}"
+
+
 def _text(text: str) -> Text:
-    return Text(_clean(text))
+    return Text(clean(text))
 
 
-def _clean(text: str) -> str:
-    """Without characters that a terminal obeys."""
+def clean(text: str) -> str:
+    """Give a text without the characters that a terminal obeys."""
     return "".join(
         character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}"
         for character in text

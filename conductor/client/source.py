@@ -45,7 +45,7 @@ def _method(row: Operation[Any, Any], *, asynchronous: bool) -> str:
     order += [name for name in _LAST if name in model]
     arguments = ", ".join(_argument(name, model[name]) for name in order)
     given = ", ".join(f'"{name}": {name}' for name in order)
-    constant = f"{_module(row.request)}.{row.name.upper()}"
+    constant = f"{_module(row.request)}_ops.{row.name.upper()}"
     word, wait = ("async ", "await ") if asynchronous else ("", "")
     raises = ", ".join(error.__name__ for error in row.raises)
     return (
@@ -123,7 +123,8 @@ def _imports(rows: list[Operation[Any, Any]]) -> str:
         for kind in (row.reply, *_kinds(row.request)):
             wanted.setdefault(kind.__module__, set()).add(kind.__name__)
     wanted.setdefault("conductor.operations.row", set()).update({"Operation", "ReplyT", "RequestT"})
-    lines = [f"from conductor.operations import {', '.join(modules)}"]
+    # An argument may be called like a module: import_beads(beads=…).
+    lines = [f"from conductor.operations import {', '.join(f'{module} as {module}_ops' for module in modules)}"]
     lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(wanted.items())]
     return "\n".join(sorted(lines, key=lambda line: line.split()[1]))
 

@@ -35,6 +35,8 @@ class Client(Operations):
         to = wire.target(url, token)
         self.url = to.url
         self._project = project
+        self._timeout_s = timeout_s
+        self._notices: list[str] = []
         self._known: dict[tuple[str | None, str], str] = {}
         self._patience = patience or Patience()
         self._http = httpx.Client(**wire.connecting(to, timeout_s), mounts=wire.direct(to))
@@ -56,10 +58,13 @@ class Client(Operations):
         tries = Tries(self._patience, self.url, repeatable=wire.is_repeatable(operation, full))
         while True:
             try:
-                answered = self._http.post(f"/v1/{operation.name}", content=body)
+                answered = self._http.post(
+                    f"/v1/{operation.name}", content=body, timeout=wire.patience_for(self._timeout_s, full)
+                )
             except httpx.HTTPError as failure:
                 time.sleep(tries.wait_after_failure(failure))
                 continue
+            self._hear(wire.notice_of(answered))
             if answered.is_success:
                 return answered.content
             error = wire.error_of(answered.status_code, answered.content, self.url)
@@ -71,15 +76,15 @@ class Client(Operations):
             return project
         place = (organization_id, project)
         if place not in self._known:
-            self._known[place] = wire.choose_project(self.projects(organization_id), project)
+            self._known[place] = wire.choose_project(self.projects(organization_id, archived=True), project)
         return self._known[place]
 
-    def projects(self, organization_id: str | None = None) -> list[Project]:
-        """Every project that the token can see."""
+    def projects(self, organization_id: str | None = None, *, archived: bool = False) -> list[Project]:
+        """Every project that the token can see; archived: with those that were put away."""
         seen: list[Project] = []
         cursor = None
         while True:
-            asked = ListProjects(limit=200, cursor=cursor, organization_id=organization_id)
+            asked = ListProjects(limit=200, cursor=cursor, archived=archived, organization_id=organization_id)
             page = self.call(LIST_PROJECTS, asked)
             seen += page.items
             cursor = page.next_cursor
@@ -97,6 +102,15 @@ class Client(Operations):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def take_notices(self) -> list[str]:
+        """What was urgent with the answers so far, each once: an agent's client must show it, nobody tells it again."""
+        told, self._notices = self._notices, []
+        return told
+
+    def _hear(self, notice: str | None) -> None:
+        if notice is not None:
+            self._notices = [*self._notices, notice][-wire.NOTICES_AT_MOST :]
 
     def __repr__(self) -> str:
         return f"Client(url={self.url!r})"

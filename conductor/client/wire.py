@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 from pydantic import ValidationError
@@ -78,10 +78,25 @@ def connecting(to: Target, timeout_s: float) -> Connecting:
     return Connecting(
         base_url=to.url,
         headers=to.headers,
-        timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S)),
+        timeout=patience_for(timeout_s, None),
         follow_redirects=False,
         verify=verify,
     )
+
+
+def patience_for(timeout_s: float, request: Request | None) -> httpx.Timeout:
+    """How long an answer is waited for: a request that says how long the daemon may wait gets that on top."""
+    return httpx.Timeout(timeout_s + getattr(request, "wait_s", 0), connect=min(timeout_s, _CONNECT_S))
+
+
+NOTICES_AT_MOST = 20
+"""So many notices are kept for a caller that does not take them; the oldest go."""
+
+
+def notice_of(answered: httpx.Response) -> str | None:
+    """Something urgent that the calling agent is told with this answer, and with no other."""
+    told = answered.headers.get("Conductor-Notice")
+    return unquote(told) if told else None
 
 
 def direct(to: Target) -> dict[str, None]:

@@ -52,6 +52,8 @@ AGENTS = frozenset({Role.LEAD, Role.CONTRIBUTOR, Role.REVIEWER, Role.OBSERVER})
 WORKERS = frozenset({Role.LEAD, Role.CONTRIBUTOR})
 ALL = PEOPLE | AGENTS
 EVERY = frozenset(Role)
+LONG_LISTS = EVERY - {Role.CONTRIBUTOR, Role.REVIEWER}
+"""Roles whose list of tools may be long: they plan and look around; who works needs the room for the work."""
 
 MEMBER_ROLES = (Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER)
 """Roles of people, the mightiest first."""
@@ -63,6 +65,7 @@ class Caller(NamedTuple):
     """Who calls, as its token says. A tuple, because it travels with every command.
 
     project_id: the project the token is bound to, if any. agent_name: for agents. member_id: for people.
+    is_local: this request came from the daemon's own machine, by no proxy; the door says so, nothing else may.
     """
 
     kind: TokenKind
@@ -73,6 +76,7 @@ class Caller(NamedTuple):
     agent_name: str | None = None
     member_id: str | None = None
     expires_at: datetime | None = None
+    is_local: bool = False
 
     @property
     def actor(self) -> str:

@@ -14,6 +14,9 @@ from enum import StrEnum
 from conductor.domain import errors, globs
 from conductor.domain.access import Role
 
+CONTEXT_FULL_PERCENT = 80
+"""Clients shorten a context by themselves a little later: what is not written down by then is lost."""
+
 
 class AgentStatus(StrEnum):
     """What an agent does, by its own word; offline is ours."""
@@ -48,7 +51,8 @@ class Agent:
     """An agent in one project.
 
     agent_id: its name, unique in the project; `id` is internal. allowed_paths empty: everything is allowed.
-    lost_at: when it was found lost; None while it lives.
+    lost_at: when it was found lost; None while it lives. kind: of its program, such as claude-code.
+    tasks_claimed, tasks_completed: how many in all. context_advised: it was told that its context runs full.
     """
 
     id: str
@@ -73,6 +77,34 @@ class Agent:
     note: str | None = None
     context_used: int | None = None
     context_limit: int | None = None
+    kind: str | None = None
+    tasks_claimed: int = 0
+    tasks_completed: int = 0
+    context_advised: bool = False
+
+
+class SessionEnd(StrEnum):
+    """Why a session is over."""
+
+    ENDED = "ended"
+    SUPERSEDED = "superseded"
+    LOST = "lost"
+    REPLACED = "replaced"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of an agent's client, from its start_session to its end; an agent may have several at once."""
+
+    id: str
+    project_id: str
+    agent_id: str
+    client: str | None
+    started_at: datetime
+    last_seen_at: datetime
+    ended_at: datetime | None = None
+    end_reason: str | None = None
 
 
 class RequestStatus(StrEnum):
@@ -115,9 +147,26 @@ class AccessRequest:
     token_id: str | None = None
 
 
-def thresholds(late_s: int, critical_s: int, lost_s: int) -> Thresholds:
-    """Give thresholds that grow, also where a project loses an agent sooner than the installation calls it late."""
-    return Thresholds(min(late_s, max(lost_s // 4, 1)), min(critical_s, max(lost_s // 2, 1)), lost_s)
+def thresholds(
+    usual: Thresholds, *, late_s: int | None = None, critical_s: int | None = None, lost_s: int | None = None
+) -> Thresholds:
+    """Give a project's thresholds: what it chose, and the installation's where it chose nothing.
+
+    They grow also where the project chose only some, and those lie beyond what is usual for the others: what was
+    chosen stays, what was not gives way. Only lost_after_s, which frees what an agent holds, never gives way.
+    """
+    lost = lost_s or usual.lost_after_s
+    critical = critical_s or min(usual.critical_after_s, max(lost // 2, 1))
+    if critical_s is None and late_s is not None and late_s >= critical:
+        critical = (late_s + lost) // 2
+    critical = min(critical, lost)
+    late = late_s or min(usual.late_after_s, max(min(lost // 4, critical // 2), 1))
+    return Thresholds(min(late, critical), critical, lost)
+
+
+def context_is_full(used: int | None, limit: int | None) -> bool:
+    """Tell whether so little of a context is left that it is time to write down where one stands."""
+    return used is not None and limit is not None and limit > 0 and used * 100 >= limit * CONTEXT_FULL_PERCENT
 
 
 def health(silence_s: float | None, thresholds: Thresholds) -> Health:

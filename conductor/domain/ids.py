@@ -39,6 +39,10 @@ class Kind(StrEnum):
     LOCK = "lck"
     ACCESS_REQUEST = "req"
     TOKEN = "tok"
+    SESSION = "ses"
+    MESSAGE = "msg"
+    CHECKPOINT = "chk"
+    TEAM = "tem"
 
 
 _SHAPE = re.compile(rf"([a-z]{{3}})_[{ALPHABET}]{{{LENGTH}}}")

@@ -40,6 +40,7 @@ class LeaseEnd(StrEnum):
     FORCED = "forced"
     TASK_ENDED = "task_ended"
     AGENT_LOST = "agent_lost"
+    REVOKED = "revoked"
     EXPIRED = "expired"
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, assert_never
 
 from conductor.domain import errors
-from conductor.domain.access import Role, TokenKind
+from conductor.domain.access import Caller, Role, TokenKind
 
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 SLUG_LENGTH = 63
@@ -52,6 +53,24 @@ class ConflictStrategy(StrEnum):
     REVIEW = "review"
 
 
+class AutoApprove(StrEnum):
+    """Whose requests for access are approved without a person: nobody's, those of the same machine, or listed ones."""
+
+    NONE = "none"
+    SAME_MACHINE = "same_machine"
+    LISTED = "listed"
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """People of an organisation who are given projects together."""
+
+    id: str
+    name: str
+    slug: str
+    created_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
     """What a project's people may choose.
@@ -59,13 +78,32 @@ class ProjectSettings:
     fold_case: paths that differ only in case are one (for repositories worked on under Windows or macOS).
     require_evidence: a completion must carry the evidence that the task names, or at least a commit.
     leads_approve: a lead may let agents in, not only people from admin up.
-    lost_after_s: seconds of silence after which an agent is lost; None: the installation's setting.
+    late_after_s, critical_after_s, lost_after_s: seconds of silence after which an agent is late, critical, lost;
+    None: the installation's setting.
+    require_verification: a completion must carry a commit that the server could check.
+    require_review: a completion waits for somebody else's review before it frees what depends on it.
+    complete_parents: a task with subtasks is not claimed; it completes with the last of them.
+    partial_match: an agent may be given a task although it lacks some of the capabilities that it requires.
+    max_held_tasks: tasks that one agent may hold at once; None: any number.
+    auto_approve, auto_approve_listed: whose requests for access need no person; listed: agents' names or ids of
+    enrolment tokens.
+    team_only: only people of its teams, and people from admin up, see the project.
     """
 
     fold_case: bool = False
     require_evidence: bool = False
     leads_approve: bool = False
     lost_after_s: int | None = None
+    late_after_s: int | None = None
+    critical_after_s: int | None = None
+    require_verification: bool = False
+    require_review: bool = False
+    complete_parents: bool = False
+    partial_match: bool = False
+    max_held_tasks: int | None = None
+    auto_approve: AutoApprove = AutoApprove.NONE
+    auto_approve_listed: tuple[str, ...] = ()
+    team_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +119,7 @@ class Project:
     settings: ProjectSettings
     created_at: datetime
     updated_at: datetime
+    archived_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +162,44 @@ class Onboarding:
     instruction_files: Mapping[str, str] = field(default_factory=dict)
     checkpoint_rules: tuple[str, ...] = ()
     remind_every_tasks: int = 0
+
+
+def changed_settings(settings: ProjectSettings, chosen: Mapping[str, Any]) -> ProjectSettings:
+    """Give a project's settings with some of them chosen anew; lists become tuples.
+
+    Raises Invalid when the silences do not grow from late over critical to lost.
+    """
+    given_anew: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()
+    }
+    changed = replace(settings, **given_anew)
+    silences = [changed.late_after_s, changed.critical_after_s, changed.lost_after_s]
+    given = [seconds for seconds in silences if seconds is not None]
+    if given != sorted(set(given)):
+        raise errors.Invalid(
+            "settings.late_after_s must be below critical_after_s, and that below lost_after_s. Nothing was changed.",
+            facts={"argument": "settings", "late_critical_lost": silences},
+        )
+    return changed
+
+
+def approves(settings: ProjectSettings, caller: Caller, agent_id: str, role: Role) -> bool:
+    """Tell whether a project's rule lets an agent in that nobody has looked at.
+
+    Only the bearers of enrolment tokens, who were given them for that: an agent could let in another that may more than
+    itself. Only as contributor or observer: leads decide, and reviewers judge others' work.
+    """
+    if caller.kind is not TokenKind.ENROLMENT or role not in {Role.CONTRIBUTOR, Role.OBSERVER}:
+        return False
+    match settings.auto_approve:
+        case AutoApprove.NONE:
+            return False
+        case AutoApprove.SAME_MACHINE:
+            return caller.is_local
+        case AutoApprove.LISTED:
+            return not {agent_id, caller.token_id}.isdisjoint(settings.auto_approve_listed)
+        case _ as never:
+            assert_never(never)
 
 
 def slug_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Tasks: the state machine as a table of moves, readiness, the choice of the best one, attempts and their end.
+"""Tasks: the state machine as a table of moves, readiness, attempts and their end.
 
 A task is claimed by one agent at a time; each claim is an attempt with a number, and only the holder of the present
 attempt can complete it. What no agent can finish ends as failed after `max_attempts`, with every error kept.
@@ -6,9 +6,9 @@ attempt can complete it. What no agent can finish ends as failed after `max_atte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from conductor.domain import errors
@@ -21,6 +21,7 @@ class TaskStatus(StrEnum):
     CLAIMED = "claimed"
     IN_PROGRESS = "in_progress"
     BLOCKED = "blocked"
+    IN_REVIEW = "in_review"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -58,6 +59,10 @@ class Move(StrEnum):
     GIVE_UP = "give_up"
     CANCEL = "cancel"
     REOPEN = "reopen"
+    SUBMIT = "submit"
+    ACCEPT = "accept"
+    SEND_BACK = "send_back"
+    CONCLUDE = "conclude"
 
 
 MOVES: Mapping[tuple[TaskStatus, Move], TaskStatus] = {
@@ -72,6 +77,12 @@ MOVES: Mapping[tuple[TaskStatus, Move], TaskStatus] = {
     (TaskStatus.PENDING, Move.CANCEL): TaskStatus.CANCELLED,
     **{(held, Move.CANCEL): TaskStatus.CANCELLED for held in HELD},
     **{(closed, Move.REOPEN): TaskStatus.PENDING for closed in CLOSED},
+    **{(held, Move.SUBMIT): TaskStatus.IN_REVIEW for held in HELD},
+    (TaskStatus.IN_REVIEW, Move.ACCEPT): TaskStatus.COMPLETED,
+    (TaskStatus.IN_REVIEW, Move.SEND_BACK): TaskStatus.PENDING,
+    (TaskStatus.IN_REVIEW, Move.CANCEL): TaskStatus.CANCELLED,
+    # A parent that its subtasks complete was never held.
+    (TaskStatus.PENDING, Move.CONCLUDE): TaskStatus.COMPLETED,
 }
 """The state machine. A pair that is not here is an illegal move."""
 
@@ -85,6 +96,9 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     AGENT_LOST = "agent_lost"
     LEASE_EXPIRED = "lease_expired"
+    SUBMITTED = "submitted"
+    REASSIGNED = "reassigned"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +123,13 @@ class Evidence:
     checks: tuple[str, ...] = ()
 
 
+class Verification(StrEnum):
+    """What a result is worth: the agent's word, or checked by the server."""
+
+    REPORTED = "reported"
+    VERIFIED = "verified"
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A piece of work in a project.
@@ -118,6 +139,10 @@ class Task:
     reserved_for: who it was assigned to when nobody holds it. evidence: what a completion must show where the
     project requires evidence: `commit`, `files`, or the name of a check.
     blocked_on: tasks the holder waits for. retry_at: not to be claimed before.
+    reserved_until: a reservation that reassigning made lapses then; None: it stays.
+    reassign_to, reassign_at: who gets the task, and when its holder's time of grace ends. reassignments: how often.
+    verification, problems: of the result, and why it could not be verified. reviewed_by: who accepted or sent back.
+    external_id: what another system calls it.
     """
 
     id: str
@@ -152,6 +177,14 @@ class Task:
     due_at: datetime | None = None
     retry_at: datetime | None = None
     closed_at: datetime | None = None
+    reserved_until: datetime | None = None
+    reassign_to: str | None = None
+    reassign_at: datetime | None = None
+    reassignments: int = 0
+    verification: Verification | None = None
+    problems: tuple[str, ...] = ()
+    reviewed_by: str | None = None
+    external_id: str | None = None
 
     @property
     def assigned_to(self) -> str | None:
@@ -200,6 +233,8 @@ def require_attempt(task: Task, agent_id: str, attempt: int) -> None:
         step = errors.NextStep("get_task", {"task_id": task.id}, "see your attempt")
     elif task.status is TaskStatus.COMPLETED and (task.holder, task.attempt) == (agent_id, attempt):
         sentence = f"You completed {task.id} already: nothing is left to do there. Take another task with claim_task."
+    elif task.status is TaskStatus.IN_REVIEW and (task.holder, task.attempt) == (agent_id, attempt):
+        sentence = f"You handed {task.id} in already: a reviewer has it now. Take another task with claim_task."
     else:
         stands = f"is held by {holder} (attempt {task.attempt})" if holder else f"is {task.status}"
         sentence = (
@@ -243,52 +278,3 @@ def retry_delay_s(failures: int, jitter: float, *, base_s: float, most_s: float)
     """
     whole = min(most_s, base_s * 2.0 ** min(failures - 1, 32))
     return whole * (0.5 + jitter / 2)
-
-
-class Obstacle(StrEnum):
-    """Why a pending task cannot be claimed by an agent now."""
-
-    DEPENDENCIES = "dependencies"
-    RETRY_LATER = "retry_later"
-    ASSIGNED_ELSEWHERE = "assigned_elsewhere"
-    MISSING_CAPABILITY = "missing_capability"
-    FILES_LEASED = "files_leased"
-    OUTSIDE_PATHS = "outside_paths"
-    BUDGET = "budget"
-
-
-@dataclass(frozen=True, slots=True)
-class Seeker:
-    """An agent that looks for work."""
-
-    agent_id: str
-    capabilities: Collection[str]
-
-
-def obstacle(task: Task, seeker: Seeker, now: datetime, waits: Collection[str]) -> Obstacle | None:
-    """Tell what keeps an agent from a pending task, as far as the task itself knows; None: nothing.
-
-    waits: what the task still waits for, see unfinished.
-    """
-    if waits:
-        return Obstacle.DEPENDENCIES
-    if task.retry_at is not None and now < task.retry_at:
-        return Obstacle.RETRY_LATER
-    if task.reserved_for is not None and task.reserved_for != seeker.agent_id:
-        return Obstacle.ASSIGNED_ELSEWHERE
-    if not set(task.requires) <= set(seeker.capabilities):
-        return Obstacle.MISSING_CAPABILITY
-    return None
-
-
-def order(task: Task, seeker: Seeker, now: datetime, *, aging_s: float) -> tuple[float, int, int, datetime, str]:
-    """Give the place of a ready task among others for one agent: the least is the best.
-
-    Priority first, bettered by one step for each `aging_s` of waiting so that nothing starves; then tasks kept for
-    this agent, then the closest match of capabilities; then age; then the id, so that the order is total.
-    """
-    waited = (now - task.created_at) / timedelta(seconds=aging_s)
-    # Whole steps: within one step of age the finer criteria decide.
-    rank = RANK[task.priority] - int(max(waited, 0.0))
-    kept = 0 if task.reserved_for == seeker.agent_id else 1
-    return (rank, kept, -len(task.requires), task.created_at, task.id)

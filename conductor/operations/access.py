@@ -14,7 +14,7 @@ from conductor.operations.words import Id, Key, Label, Line, Name, Note, RepoPat
 
 
 class AccessRequest(Reply):
-    """An agent that asks to be let in."""
+    """An agent that asks to be let in. replaces_agent: somebody else is let in under that name already."""
 
     id: str
     project_id: str
@@ -30,9 +30,11 @@ class AccessRequest(Reply):
     expires_at: datetime
     reviewed_at: datetime | None = None
     reason: str | None = None
+    replaces_agent: bool = False
 
     def line(self) -> str:
-        return f"{self.id}: {self.agent_id} asks to be {self.requested_role} ({self.status})"
+        over = f"; approved, it takes the place of the agent {self.agent_id}" if self.replaces_agent else ""
+        return f"{self.id}: {self.agent_id} asks to be {self.requested_role} ({self.status}){over}"
 
 
 class RequestAccess(ProjectWrite):
@@ -62,7 +64,13 @@ class AccessAnswer(Reply):
             return f"approved: your token is in `token`; use it from now on as {self.request.agent_id}"
         if self.claim:
             return f"{self.request.id} is pending (place {self.position}); repeat request_access with `claim`"
-        return f"{self.request.id} is {self.request.status}"
+        told = f"{self.request.id} is {self.request.status}"
+        if self.request.status not in {RequestStatus.PENDING, RequestStatus.APPROVED}:
+            return told
+        return (
+            f"{told}; the token goes to who repeats request_access with the claim of its first answer. If that is lost "
+            "have it approved with deliver approver"
+        )
 
 
 class Delivery(StrEnum):
@@ -112,6 +120,28 @@ class RejectedAccess(Reply):
         return f"rejected {self.request.agent_id}: {self.request.reason}"
 
 
+class RevokeAccess(ProjectWrite):
+    """Put an agent out: its tokens end, its tasks wait for others, its locks are free."""
+
+    agent_id: Name
+    reason: Note = Field(min_length=1)
+
+
+class RevokedAccess(Reply):
+    """The agent that was put out, how many tokens ended, and what it held."""
+
+    agent: Agent
+    tokens_ended: int
+    tasks: list[str]
+    released: list[str]
+
+    def line(self) -> str:
+        return (
+            f"{self.agent.agent_id} is out: {self.tokens_ended} token(s) ended, {len(self.tasks)} task(s) wait for "
+            f"others, {len(self.released)} lock(s) are free"
+        )
+
+
 class ListAccessRequests(ProjectRequest, Listing):
     """List who asks to be let in, the oldest first."""
 
@@ -140,6 +170,7 @@ REQUEST_ACCESS = Operation(
     ("access", "request"),
     ("agent_id", "name"),
     writes=True,
+    while_paused=True,
     raises=(errors.RateLimited,),
     carries_token=True,
 )
@@ -168,8 +199,18 @@ REJECT_ACCESS = Operation(
     raises=(errors.NotPending,),
     locate="request_id",
 )
+REVOKE_ACCESS = Operation(
+    "revoke_access",
+    RevokeAccess,
+    RevokedAccess,
+    Keeper.PROJECT,
+    REVIEWERS,
+    ("access", "revoke"),
+    ("agent_id", "reason"),
+    writes=True,
+)
 LIST_ACCESS_REQUESTS = Operation(
     "list_access_requests", ListAccessRequests, AccessRequestPage, Keeper.STORE, REVIEWERS, ("access", "list")
 )
 
-ROWS = (REQUEST_ACCESS, APPROVE_ACCESS, REJECT_ACCESS, LIST_ACCESS_REQUESTS)
+ROWS = (REQUEST_ACCESS, APPROVE_ACCESS, REJECT_ACCESS, REVOKE_ACCESS, LIST_ACCESS_REQUESTS)

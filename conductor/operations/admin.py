@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from conductor.domain.access import ADMIN_UP, ALL, EVERY, PEOPLE, Role, TokenKind
+from conductor.domain.access import ADMIN_UP, ALL, EVERY, LONG_LISTS, PEOPLE, Role, TokenKind
 from conductor.operations.row import Keeper, Listing, Operation, Reply, Request, Wire, Write
 from conductor.operations.words import Id, Label, Line, Name, Slug
 
@@ -27,7 +27,7 @@ class CreateOrganization(Write):
 
     name: Line
     slug: Slug | None = None
-    plan: Label = "free"
+    plan: Label = Field(default="free", description="free, pro, enterprise: its first quota")
 
 
 class ListOrganizations(Request, Listing):
@@ -90,6 +90,35 @@ class MemberPage(Reply):
 
     def line(self) -> str:
         return f"{len(self.items)} member(s): " + "; ".join(item.line() for item in self.items[:8])
+
+
+class InviteMember(Write):
+    """Add a person and make their first token; it is shown once."""
+
+    name: Line
+    email: Line | None = None
+    role: MemberRole = MemberRole.MEMBER
+    expires_in_days: int = Field(default=7, ge=1, le=3650, description="of the token")
+
+
+class InvitedMember(Reply):
+    """The person and their token; absent in a replay: create_token with member_id makes another."""
+
+    member: Member
+    token: str | None = None
+
+    def line(self) -> str:
+        where = "the token is in `token`, shown once" if self.token else "the token was shown once"
+        return f"invited {self.member.line()}; {where}"
+
+
+class UpdateMember(Write):
+    """Change a person; a new role holds for their tokens at once. The last owner stays one."""
+
+    member_id: Id
+    role: MemberRole | None = None
+    name: Line | None = None
+    email: Line | None = None
 
 
 class RemoveMember(Write):
@@ -225,6 +254,29 @@ ADD_MEMBER = Operation(
 LIST_MEMBERS = Operation(
     "list_members", ListMembers, MemberPage, Keeper.STORE, PEOPLE, ("member", "list"), of_organization=True
 )
+INVITE_MEMBER = Operation(
+    "invite_member",
+    InviteMember,
+    InvitedMember,
+    Keeper.DIRECTORY,
+    ADMIN_UP,
+    ("member", "invite"),
+    ("name",),
+    writes=True,
+    carries_token=True,
+    of_organization=True,
+)
+UPDATE_MEMBER = Operation(
+    "update_member",
+    UpdateMember,
+    Member,
+    Keeper.DIRECTORY,
+    ADMIN_UP,
+    ("member", "update"),
+    ("member_id",),
+    writes=True,
+    of_organization=True,
+)
 REMOVE_MEMBER = Operation(
     "remove_member",
     RemoveMember,
@@ -260,7 +312,9 @@ ROTATE_TOKEN = Operation(
     ("token", "rotate"),
     ("token_id",),
     writes=True,
+    while_paused=True,
     carries_token=True,
+    listed_for=LONG_LISTS,
 )
 REVOKE_TOKEN = Operation(
     "revoke_token",
@@ -273,13 +327,15 @@ REVOKE_TOKEN = Operation(
     writes=True,
     of_organization=True,
 )
-WHOAMI = Operation("whoami", WhoAmI, Identity, Keeper.STORE, EVERY, ("token", "whoami"))
+WHOAMI = Operation("whoami", WhoAmI, Identity, Keeper.STORE, EVERY, ("token", "whoami"), listed_for=LONG_LISTS)
 
 ROWS = (
     CREATE_ORGANIZATION,
     LIST_ORGANIZATIONS,
     ADD_MEMBER,
     LIST_MEMBERS,
+    INVITE_MEMBER,
+    UPDATE_MEMBER,
     REMOVE_MEMBER,
     CREATE_TOKEN,
     LIST_TOKENS,

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import Field
 
 from conductor.domain import errors
-from conductor.domain.access import AGENTS, ALL, MEMBER_UP, Role
+from conductor.domain.access import AGENTS, ALL, LONG_LISTS, MEMBER_UP, Role
 from conductor.domain.agents import AgentStatus, Health
 from conductor.operations.locks import Lock
+from conductor.operations.pausing import PauseSet
 from conductor.operations.projects import BudgetLeft, Project
 from conductor.operations.row import Keeper, Listing, Operation, ProjectRequest, ProjectWrite, Reply, Wire
 from conductor.operations.tasks import Task
@@ -36,10 +37,12 @@ class Agent(Wire):
     id: str
     agent_id: str
     name: str
+    kind: str | None = None
     provider: str | None = None
     model: str | None = None
     role: Role
     status: AgentStatus
+    pause: PauseSet | None = None
     health: Health
     capabilities: list[str]
     allowed_paths: list[str]
@@ -52,6 +55,7 @@ class Agent(Wire):
     note: str | None = None
     context_used: int | None = None
     context_limit: int | None = None
+    tasks_completed: int
     spent_today_usd: str
 
 
@@ -60,6 +64,7 @@ class RegisterAgent(ProjectWrite):
 
     agent_id: Name
     name: Line
+    agent_type: Label | None = Field(default=None, description="such as codex; its profile fills in what is left out")
     provider: Label | None = None
     model: Label | None = None
     capabilities: list[Label] = Field(default=[], max_length=64)
@@ -94,6 +99,7 @@ class Heartbeat(ProjectWrite):
     """Say that you live and what you do; renews your locks and claims."""
 
     status: HeartbeatStatus
+    session_id: Id | None = None
     task_id: Id | None = None
     stage: Line | None = None
     context_used: Tokens | None = None
@@ -150,10 +156,14 @@ class NextCall(Wire):
 class StartSession(ProjectWrite):
     """Start here: who you are, your project, task, locks, budget, and what to do next."""
 
+    client: Line | None = Field(default=None, description="what runs you, and where")
+    supersede: bool = Field(default=False, description="end your other sessions")
+
 
 class Session(Reply):
-    """All that an agent needs to begin or go on."""
+    """All that an agent needs to begin or go on. session_id: say it at each heartbeat."""
 
+    session_id: str
     agent: Agent
     project: Project
     task: Task | None = None
@@ -166,6 +176,51 @@ class Session(Reply):
         work = f"you hold {self.task.id}: {self.task.title}" if self.task else "you hold no task"
         step = f"; next: {self.next[0].tool} ({self.next[0].because})" if self.next else ""
         return f"{self.agent.agent_id} ({self.agent.role}) in {self.project.slug}; {work}{step}"
+
+
+class EndSession(ProjectWrite):
+    """End a session of yours; without session_id all of them. Tasks and locks stay yours."""
+
+    session_id: Id | None = None
+
+
+class EndedSessions(Reply):
+    """The sessions that this ended."""
+
+    ended: list[str]
+
+    def line(self) -> str:
+        return f"ended {len(self.ended)} session(s)"
+
+
+class ListSessions(ProjectRequest, Listing):
+    """List the sessions of a project's agents, the newest first."""
+
+    agent_id: Name | None = None
+
+
+class SessionSeen(Wire):
+    """One run of an agent's client. end_reason: ended, superseded, replaced, lost or revoked."""
+
+    id: str
+    agent_id: str
+    client: str | None = None
+    started_at: datetime
+    last_seen_at: datetime
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+
+
+class SessionPage(Reply):
+    """A page of sessions."""
+
+    items: list[SessionSeen]
+    next_cursor: str | None = None
+
+    def line(self) -> str:
+        return f"{len(self.items)} session(s): " + "; ".join(
+            f"{session.agent_id} {session.end_reason or 'live'}" for session in self.items[:8]
+        )
 
 
 REGISTER_AGENT = Operation(
@@ -181,11 +236,46 @@ REGISTER_AGENT = Operation(
     carries_token=True,
 )
 HEARTBEAT = Operation(
-    "heartbeat", Heartbeat, HeartbeatReply, Keeper.AGENT, AGENTS, ("agent", "heartbeat"), ("status",), writes=True
+    "heartbeat",
+    Heartbeat,
+    HeartbeatReply,
+    Keeper.AGENT,
+    AGENTS,
+    ("agent", "heartbeat"),
+    ("status",),
+    writes=True,
+    while_paused=True,
 )
 LIST_AGENTS = Operation("list_agents", ListAgents, AgentPage, Keeper.STORE, ALL, ("agent", "list"))
 START_SESSION = Operation(
-    "start_session", StartSession, Session, Keeper.AGENT, AGENTS, ("session", "start"), writes=True
+    "start_session",
+    StartSession,
+    Session,
+    Keeper.AGENT,
+    AGENTS,
+    ("session", "start"),
+    writes=True,
+    while_paused=True,
+)
+END_SESSION = Operation(
+    "end_session",
+    EndSession,
+    EndedSessions,
+    Keeper.AGENT,
+    AGENTS,
+    ("session", "end"),
+    ("session_id",),
+    writes=True,
+    while_paused=True,
+)
+LIST_SESSIONS = Operation(
+    "list_sessions",
+    ListSessions,
+    SessionPage,
+    Keeper.STORE,
+    ALL,
+    ("session", "list"),
+    listed_for=LONG_LISTS,
 )
 
-ROWS = (REGISTER_AGENT, HEARTBEAT, LIST_AGENTS, START_SESSION)
+ROWS = (REGISTER_AGENT, HEARTBEAT, LIST_AGENTS, START_SESSION, END_SESSION, LIST_SESSIONS)

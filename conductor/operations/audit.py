@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from conductor.domain.access import ALL, MEMBER_UP, PEOPLE
+from conductor.domain.access import ALL, LONG_LISTS, MEMBER_UP, PEOPLE
 from conductor.domain.events import EventKind
 from conductor.operations.row import Keeper, Listing, Operation, ProjectRequest, ProjectWrite, Reply, Wire
 from conductor.operations.words import Key, Label, Line, Metadatum, Moment, Number
@@ -59,7 +59,16 @@ class LoggedAction(Reply):
         return f"logged as event {self.number}"
 
 
-LIST_EVENTS = Operation("list_events", ListEvents, EventPage, Keeper.STORE, ALL, ("event", "list"), wide=MEMBER_UP)
+LIST_EVENTS = Operation(
+    "list_events",
+    ListEvents,
+    EventPage,
+    Keeper.STORE,
+    ALL,
+    ("event", "list"),
+    wide=MEMBER_UP,
+    listed_for=LONG_LISTS,
+)
 LOG_ACTION = Operation(
     "log_action",
     LogAction,
@@ -69,7 +78,9 @@ LOG_ACTION = Operation(
     ("event", "log"),
     ("action",),
     writes=True,
+    while_paused=True,
     wide=PEOPLE,
+    listed_for=LONG_LISTS,
 )
 
 ROWS = (LIST_EVENTS, LOG_ACTION)

@@ -4,7 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from conductor.domain.access import Role
-from conductor.operations import access, admin, agents, audit, costs, locks, onboarding, projects, tasks
+from conductor.operations import (
+    access,
+    admin,
+    agents,
+    audit,
+    beads,
+    checkpoints,
+    checks,
+    costs,
+    explaining,
+    locks,
+    messages,
+    onboarding,
+    pausing,
+    projects,
+    tasks,
+    teams,
+    tenancy,
+    work,
+)
 from conductor.operations.row import Face, Operation
 
 SEED = (
@@ -34,7 +53,26 @@ SEED = (
 
 _ROWS: Mapping[str, Operation[Any, Any]] = {
     row.name: row
-    for subject in (tasks, locks, agents, projects, costs, access, onboarding, audit, admin)
+    for subject in (
+        tasks,
+        work,
+        beads,
+        explaining,
+        locks,
+        agents,
+        pausing,
+        messages,
+        checkpoints,
+        checks,
+        projects,
+        costs,
+        access,
+        onboarding,
+        audit,
+        admin,
+        teams,
+        tenancy,
+    )
     for row in subject.ROWS
 }
 
@@ -52,6 +90,11 @@ def allowed(role: Role, face: Face = Face.ALL) -> list[Operation[Any, Any]]:
     return [row for row in CATALOGUE.values() if role in row.allowed and row.faces & face]
 
 
+def listed(role: Role) -> list[Operation[Any, Any]]:
+    """List the operations whose tools a role is shown; it may call others of `allowed` that it knows by name."""
+    return [row for row in allowed(role, Face.MCP) if row.is_listed_for(role)]
+
+
 def require_complete() -> None:
     """Stop a start with a broken catalogue: an operation that nobody may call, or a subject's row that is missing.
 
@@ -60,3 +103,6 @@ def require_complete() -> None:
     nobody = [name for name, row in CATALOGUE.items() if not row.allowed]
     if nobody:
         raise ValueError(f"operations without an entry in the permission table: {', '.join(nobody)}")
+    hidden = [name for name in SEED if CATALOGUE[name].listed_for is not None]
+    if hidden:
+        raise ValueError(f"the first 21 are in the list of everybody who may call them: {', '.join(hidden)}")

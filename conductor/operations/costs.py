@@ -160,6 +160,7 @@ RECORD_COST = Operation(
     ("cost", "record"),
     ("model",),
     writes=True,
+    while_paused=True,
     raises=(errors.IdempotencyMismatch,),
     locate="task_id",
 )

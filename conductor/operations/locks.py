@@ -126,6 +126,7 @@ RELEASE_LOCK = Operation(
     ("lock", "release"),
     ("lock_id",),
     writes=True,
+    while_paused=True,
     raises=(errors.NotHolder, errors.PathInvalid),
     locate="lock_id",
 )

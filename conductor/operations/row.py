@@ -102,7 +102,10 @@ class Operation(Generic[RequestT, ReplyT]):
     carries_token: the reply may hold a token, which is never stored for a replay. founds: makes an organisation, so
     it is carried out in the new one. wide: roles that, without naming a project, act in the whole organisation.
     asks_budget: the budgets that bound the caller are asked first. of_organization: it concerns more than one
-    project, so that a token bound to a project may not.
+    project, so that a token bound to a project may not. looks: the daemon looks into the project's repository first.
+    while_paused: a paused agent may still call it. is_slow: a read that goes through all of a project, so that only one
+    is answered at a time. listed_for: the roles whose list of tools shows it, among those
+    that may call it; None: all of them. Who is not shown it may call it all the same.
     """
 
     name: str
@@ -121,6 +124,10 @@ class Operation(Generic[RequestT, ReplyT]):
     wide: frozenset[Role] = frozenset()
     asks_budget: bool = False
     of_organization: bool = False
+    looks: bool = False
+    while_paused: bool = False
+    is_slow: bool = False
+    listed_for: frozenset[Role] | None = None
     takes_project: bool = field(init=False)
     in_project: bool = field(init=False)
 
@@ -133,6 +140,10 @@ class Operation(Generic[RequestT, ReplyT]):
     def description(self) -> str:
         """The request's docstring on one line."""
         return " ".join((self.request.__doc__ or "").split())
+
+    def is_listed_for(self, role: Role) -> bool:
+        """Tell whether the tool is in a role's list: only then it is also named as a next step."""
+        return role in self.allowed and (self.listed_for is None or role in self.listed_for)
 
     @property
     def tool(self) -> str:

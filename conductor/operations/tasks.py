@@ -1,20 +1,25 @@
 """Operations on tasks."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from conductor.domain import errors
 from conductor.domain.access import ALL, MEMBER_UP, WORKERS, Role
-from conductor.domain.tasks import Priority, TaskStatus
+from conductor.domain.events import EventKind
+from conductor.domain.tasks import Priority, TaskStatus, Verification
 from conductor.operations.locks import Lock
 from conductor.operations.row import Keeper, Listing, Operation, ProjectRequest, ProjectWrite, Reply, Wire
-from conductor.operations.words import Amount, Id, Label, Line, Moment, Name, Note, RepoPath, Text, Tokens
+from conductor.operations.words import Amount, Detail, Id, Label, Line, Moment, Name, Note, RepoPath, Text, Tokens
 
 
 class Task(Reply):
-    """A task as callers see it. attempt is 0 before the first claim; blocked_by: what it still waits for."""
+    """A task as callers see it. attempt is 0 before the first claim; blocked_by: what it still waits for.
+
+    verification: what its result is worth; problems: why it is only reported. reassign_to: gets it at reassign_at.
+    external_id: what another tracker calls it.
+    """
 
     id: str
     project_id: str
@@ -42,6 +47,13 @@ class Task(Reply):
     created_at: datetime
     updated_at: datetime
     due_at: datetime | None = None
+    verification: Verification | None = None
+    problems: list[str] = Field(default=[])
+    reviewed_by: str | None = None
+    external_id: str | None = None
+    reserved_until: datetime | None = None
+    reassign_to: str | None = None
+    reassign_at: datetime | None = None
 
     def line(self) -> str:
         waits = f", waits for {', '.join(self.blocked_by)}" if self.blocked_by else ""
@@ -49,8 +61,8 @@ class Task(Reply):
         return f"{self.id} {self.status}{holder} ({self.priority}{waits}): {self.title}"
 
 
-class CreateTask(ProjectWrite):
-    """Add a task, with what it waits for and the files it will touch."""
+class TaskFields(Wire):
+    """What a new task is made of."""
 
     title: Line
     description: Text | None = None
@@ -71,6 +83,10 @@ class CreateTask(ProjectWrite):
     )
 
 
+class CreateTask(ProjectWrite, TaskFields):
+    """Add a task, with what it waits for and the files it will touch."""
+
+
 class ClaimTask(ProjectWrite):
     """Take a task and lease its files; without task_id the best ready task for you."""
 
@@ -88,18 +104,40 @@ class RelatedTask(Wire):
     result: str | None = None
 
 
+class ContextCheckpoint(Wire):
+    """The last checkpoint of a task, or of the agent. locks: what was leased when it was saved."""
+
+    id: str
+    agent_id: str
+    task_id: str | None = None
+    summary: str
+    next_steps: list[str]
+    files: list[str]
+    locks: list[str]
+
+
 class TaskContext(Wire):
-    """What an agent should know before it starts. related: the tasks this one waited for."""
+    """What an agent should know before it starts. related: the tasks this one waited for, and its parent.
+
+    instructions: the text of instructions_file as it is in instructions_commit; without that the file's path.
+    cut: what did not fit, and where the rest of it is.
+    """
 
     focus: str | None = None
     goals: list[str]
     instructions: str | None = None
+    instructions_file: str | None = None
+    instructions_commit: str | None = None
     style_guide: str | None = None
     checkpoint_rules: list[str]
     allowed_paths: list[str]
     denied_paths: list[str]
     related: list[RelatedTask]
     last_error: str | None = None
+    checkpoint: ContextCheckpoint | None = None
+    welcome: str | None = None
+    reminder: str | None = None
+    cut: list[str] = Field(default=[])
 
 
 class ClaimedTask(Reply):
@@ -134,6 +172,8 @@ class UpdateTask(ProjectWrite):
     priority: Priority | None = None
     files: list[RepoPath] | None = Field(default=None, max_length=64)
     tags: list[Label] | None = Field(default=None, max_length=32)
+    due_at: Moment | None = None
+    assigned_to: Name | None = None
 
 
 class Evidence(Wire):
@@ -145,7 +185,7 @@ class Evidence(Wire):
 
 
 class CompleteTask(ProjectWrite):
-    """Finish your attempt: frees its locks and the tasks that waited for it."""
+    """Finish your attempt: frees its locks and the tasks that waited for it; a project may have it reviewed first."""
 
     task_id: Id
     attempt: int = Field(ge=1, le=1_000_000)
@@ -163,7 +203,8 @@ class CompletedTask(Reply):
 
     def line(self) -> str:
         freed = f"; now ready: {', '.join(self.unblocked)}" if self.unblocked else ""
-        return f"completed {self.task.id}; released {len(self.released)} lock(s){freed}"
+        ended = "handed in for review:" if self.task.status is TaskStatus.IN_REVIEW else "completed"
+        return f"{ended} {self.task.id}; released {len(self.released)} lock(s){freed}"
 
 
 class GetTask(ProjectRequest):
@@ -183,21 +224,35 @@ class AttemptSeen(Wire):
     error: str | None = None
 
 
+class TaskEvent(Wire):
+    """One change of a task: who did what, when."""
+
+    number: int
+    at: datetime
+    actor: str
+    kind: EventKind
+    facts: dict[str, Any]
+
+
 class TaskSeen(Task):
-    """A task with the history of its attempts."""
+    """A task with its attempts and their errors, and what happened to it, the newest first."""
 
     attempts: list[AttemptSeen]
+    history: list[TaskEvent]
 
 
 class ListTasks(ProjectRequest, Listing):
     """List tasks, the newest first."""
 
-    status: list[TaskStatus] = Field(default=[], max_length=7)
+    status: list[TaskStatus] = Field(default=[], max_length=8)
     priority: list[Priority] = Field(default=[], max_length=4)
     assigned_to: Name | None = None
     tags: list[Label] = Field(default=[], max_length=32, description="all of them")
     ready: bool | None = Field(default=None, description="true: could be claimed now; false: could not")
     text: Line | None = Field(default=None, description="part of title or description")
+    parent_id: Id | None = None
+    due_before: Moment | None = None
+    detail: Detail = Detail.SHORT
 
 
 class TaskPage(Reply):
@@ -246,6 +301,7 @@ CLAIM_TASK = Operation(
     ),
     locate="task_id",
     asks_budget=True,
+    looks=True,
 )
 UPDATE_TASK = Operation(
     "update_task",
@@ -276,6 +332,7 @@ COMPLETE_TASK = Operation(
     writes=True,
     raises=(errors.StaleAttempt, errors.EvidenceMissing),
     locate="task_id",
+    looks=True,
 )
 LIST_TASKS = Operation("list_tasks", ListTasks, TaskPage, Keeper.STORE, ALL, ("task", "list"))
 GET_TASK = Operation("get_task", GetTask, TaskSeen, Keeper.STORE, ALL, ("task", "show"), ("task_id",), locate="task_id")

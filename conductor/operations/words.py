@@ -8,6 +8,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints, WithJsonSchema
@@ -61,6 +62,9 @@ RepoPath = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 ServerPath = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_clean)]
 """A path on the server, kept as given."""
 
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_clean)]
+"""A path, an address or an id of something that is kept elsewhere; never its contents."""
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_clean)]
 """An id as given; one of a wrong shape names nothing and answers not_found."""
 
@@ -68,6 +72,14 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValid
 """An idempotency key."""
 
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9_=-]+$")]
+
+
+class Detail(StrEnum):
+    """How much of long texts a list shows."""
+
+    SHORT = "short"
+    FULL = "full"
+
 
 _PLAIN_AMOUNT = r"^[0-9]{1,10}(\.[0-9]{1,9})?$"
 

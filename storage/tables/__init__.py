@@ -7,13 +7,25 @@ Private to storage. A change here needs a migration; a test compares both.
 
 from __future__ import annotations
 
-from storage.tables.agents import access_requests, agents, notices, onboarding
+from storage.tables.agents import access_requests, agents, notices, onboarding, onboarding_versions
 from storage.tables.costs import costs, quotas, spend
 from storage.tables.locks import fences, locks
 from storage.tables.memory import batches, counters, events, idempotency
 from storage.tables.schema import metadata
 from storage.tables.tasks import attempts, task_dependencies, tasks
-from storage.tables.tenants import epochs, installation, members, organizations, projects, tokens
+from storage.tables.tenants import (
+    epochs,
+    installation,
+    members,
+    organizations,
+    projects,
+    team_members,
+    team_projects,
+    teams,
+    tokens,
+    tombstones,
+)
+from storage.tables.work import bead_links, checkpoints, checks, deliveries, messages, pauses, sessions
 
 __all__ = [
     "TENANT_TABLES",
@@ -21,8 +33,12 @@ __all__ = [
     "agents",
     "attempts",
     "batches",
+    "bead_links",
+    "checkpoints",
+    "checks",
     "costs",
     "counters",
+    "deliveries",
     "epochs",
     "events",
     "fences",
@@ -30,16 +46,24 @@ __all__ = [
     "installation",
     "locks",
     "members",
+    "messages",
     "metadata",
     "notices",
     "onboarding",
+    "onboarding_versions",
     "organizations",
+    "pauses",
     "projects",
     "quotas",
+    "sessions",
     "spend",
     "task_dependencies",
     "tasks",
+    "team_members",
+    "team_projects",
+    "teams",
     "tokens",
+    "tombstones",
 ]
 
 TENANT_TABLES = tuple(table for table in metadata.sorted_tables if "organization_id" in table.c)

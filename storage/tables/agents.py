@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, false
 
 from conductor.domain.access import Role
 from conductor.domain.agents import AgentStatus, RequestStatus
@@ -35,6 +35,10 @@ agents = Table(
     Column("note", Text),
     Column("context_used", BigInteger),
     Column("context_limit", BigInteger),
+    Column("kind", Text),
+    Column("tasks_claimed", Integer, nullable=False, server_default="0"),
+    Column("tasks_completed", Integer, nullable=False, server_default="0"),
+    Column("context_advised", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("organization_id", "project_id", "agent_id"),
     of_project(),
 )
@@ -84,6 +88,19 @@ onboarding = Table(
     Column("remind_every_tasks", Integer, nullable=False),
     of_project(),
 )
+
+onboarding_versions = Table(
+    "onboarding_versions",
+    metadata,
+    tenant(),
+    Column("project_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("config", Json, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", UtcTime, nullable=False),
+    of_project(),
+)
+"""What a project told its agents before and now, version by version."""
 
 notices = Table(
     "notices",

@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from conductor.domain.tasks import Outcome, Priority, TaskStatus
+from conductor.domain.tasks import Outcome, Priority, TaskStatus, Verification
 from storage.columns import Json, UtcTime, Word
 from storage.tables.schema import metadata, of_project, tenant
 
@@ -57,6 +57,14 @@ tasks = Table(
     Column("due_at", UtcTime),
     Column("retry_at", UtcTime),
     Column("closed_at", UtcTime),
+    Column("reserved_until", UtcTime),
+    Column("reassign_to", Text),
+    Column("reassign_at", UtcTime),
+    Column("reassignments", Integer, nullable=False, server_default="0"),
+    Column("verification", Word(Verification)),
+    Column("problems", Json, nullable=False, server_default="[]"),
+    Column("reviewed_by", Text),
+    Column("external_id", Text),
     of_project(),
     UniqueConstraint("organization_id", "project_id", "id"),
     ForeignKeyConstraint(
@@ -72,6 +80,15 @@ tasks = Table(
         "parent_id",
         sqlite_where=text("parent_id IS NOT NULL"),
         postgresql_where=text("parent_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_tasks_external",
+        "organization_id",
+        "project_id",
+        "external_id",
+        unique=True,
+        sqlite_where=text("external_id IS NOT NULL"),
+        postgresql_where=text("external_id IS NOT NULL"),
     ),
     # What a board loads when it wakes: the open tasks, however many are closed.
     Index(

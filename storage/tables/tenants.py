@@ -18,6 +18,17 @@ installation = Table(
     Column("created_at", UtcTime, nullable=False),
 )
 
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("deleted_by", Text, nullable=False),
+    Column("deleted_at", UtcTime, nullable=False),
+)
+"""Organisations that were deleted with all they had: what is left of them, so that it can be told who did it."""
+
 epochs = Table(
     "epochs",
     metadata,
@@ -63,8 +74,45 @@ projects = Table(
     Column("settings", Json, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
+    Column("archived_at", UtcTime),
     UniqueConstraint("organization_id", "slug"),
     of_organization(),
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    tenant(),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("slug", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("organization_id", "slug"),
+    of_organization(),
+)
+
+team_members = Table(
+    "team_members",
+    metadata,
+    tenant(),
+    Column("team_id", Text, primary_key=True),
+    Column("member_id", Text, primary_key=True),
+    ForeignKeyConstraint(["organization_id", "team_id"], ["teams.organization_id", "teams.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(
+        ["organization_id", "member_id"], ["members.organization_id", "members.id"], ondelete="CASCADE"
+    ),
+    Index(None, "organization_id", "member_id"),
+)
+
+team_projects = Table(
+    "team_projects",
+    metadata,
+    tenant(),
+    Column("team_id", Text, primary_key=True),
+    Column("project_id", Text, primary_key=True),
+    ForeignKeyConstraint(["organization_id", "team_id"], ["teams.organization_id", "teams.id"], ondelete="CASCADE"),
+    of_project(),
+    Index(None, "organization_id", "project_id"),
 )
 
 tokens = Table(

@@ -215,7 +215,7 @@ def test_the_command_line_finds_the_daemon_and_the_owners_token_in_the_home(stag
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_the_list_of_tools_shows_a_caller_what_it_may_call_and_nothing_else(stage: Stage, era: str) -> None:
+def test_the_list_of_tools_shows_a_caller_what_its_role_needs_and_nothing_else(stage: Stage, era: str) -> None:
     daemon = stage.daemon
     project = daemon.call("get_project")["id"]
     seen = {
@@ -230,7 +230,7 @@ def test_the_list_of_tools_shows_a_caller_what_it_may_call_and_nothing_else(stag
 
     shown = {role: asyncio.run(_tools(daemon, token, era)) for role, token in seen.items()}
 
-    assert shown == {role: [row.tool for row in catalogue.allowed(role)] for role in seen}
+    assert shown == {role: [row.tool for row in catalogue.listed(role)] for role in seen}
     assert "conductor_create_organization" not in shown[Role.CONTRIBUTOR]
     assert sorted(shown[Role.ENROLMENT]) == ["conductor_request_access", "conductor_whoami"]
 

@@ -114,7 +114,8 @@ async def _look_at_everything(caller: RestCaller, tenant: Tenant) -> None:
     """Every list there is, and every answer of who only looks."""
     for name, row in CATALOGUE.items():
         if not row.writes and not any(field.is_required() for field in row.request.model_fields.values()):
-            answer = await caller.ask(name)
+            # People say for which agent they want something explained.
+            answer = await caller.ask(name, **({"agent_id": "ada"} if name == "explain_task" else {}))
             assert answer.status in {200, 403}, answer.body
             tenant.said.append(answer.body.decode())
 

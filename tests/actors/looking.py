@@ -18,6 +18,7 @@ import pytest
 from actors.board_memory import BoardMemory
 from actors.host import Host
 from actors.host_lost import HostLost
+from conductor.domain import selection
 from conductor.domain.agents import Agent
 from conductor.domain.organizations import Project
 from conductor.domain.tasks import TaskStatus
@@ -108,9 +109,18 @@ def require_memory_equals_store(world: World) -> None:
                     name: fresh.held_by(name) for name in fresh.holders()
                 }
                 assert memory.next_deadline() == fresh.next_deadline()
+                rules = selection.rules_of(room.keeper.project.settings, world.settings.tasks.aging_s)
+                for agent in tx.agents.of_project(project_id):
+                    asked = (selection.seeker_of(agent), tx.now, rules)
+                    assert list(memory.ready.candidates(*asked)) == list(fresh.ready.candidates(*asked))
+                    assert memory.ready.reasons(*asked) == fresh.ready.reasons(*asked)
+                for task_id in kept:
+                    assert memory.open_children(task_id) == fresh.open_children(task_id)
+                assert (memory.pending, memory.waiting) == (fresh.pending, fresh.waiting)
                 assert room.locks.table.live() == tx.locks.of_project(project_id)
                 assert room.locks.table.fencing_token == tx.locks.highest_token(project_id)
                 assert room.keeper.project == tx.projects.get(project_id)
+                assert set(room.roster.sessions._live) == {session.id for session in tx.sessions.live(project_id)}
                 for agent in tx.agents.of_project(project_id):
                     assert _unseen(room.roster.get(agent.agent_id)) == _unseen(agent)
             compared += 1

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from conductor.domain.access import Role
+from conductor.domain.access import Caller, Role, TokenKind
 from tests.actors.bearing import ask, enter, kept, require_shut_out, stranger
 from tests.actors.looking import events, last_event, refusal
-from tests.support.world import World
+from tests.support.world import Who, World
 
 pytestmark = pytest.mark.anyio
 
@@ -408,3 +408,15 @@ async def test_no_more_than_a_hundred_requests_wait_in_a_project(world: World) -
     refused = await refusal("rate_limited", ask(stranger(world), "one-more"))
 
     assert refused.facts == {"waiting": 100}
+
+
+async def test_who_decides_sees_that_a_request_would_take_an_agents_place(world: World) -> None:
+    owner = world.person()
+    await world.agent("ada")
+    enrolment = Who(world, Caller(TokenKind.ENROLMENT, Role.ENROLMENT, world.organization.id, "tok_enrol00001"))
+
+    for name in ("ada", "bob"):
+        await enrolment.request_access(agent_id=name, name=name, agent_type="codex")
+
+    shown = {item["agent_id"]: item["replaces_agent"] for item in (await owner.list_access_requests())["items"]}
+    assert shown == {"ada": True, "bob": False}

@@ -46,6 +46,23 @@ async def test_a_lead_gives_nobody_the_role_of_a_lead_nor_takes_it(world: World)
     assert reply["agent"]["role"] == "contributor"
 
 
+async def test_a_lead_gives_the_name_of_an_agent_to_nobody_least_of_all_to_itself(world: World) -> None:
+    await world.person().update_project(settings={"leads_approve": True})
+    lead, ada = await world.agent("lea", Role.LEAD), await world.agent("ada")
+    await world.agent("rev", Role.REVIEWER)
+    by_lead = await ask(lead, "rev", requested_role="reviewer")
+    by_itself = await ask(ada, "ada")
+    before = await last_event(world)
+
+    for request, deliver in ((by_lead, "requester"), (by_lead, "approver"), (by_itself, "approver")):
+        await refusal("forbidden", lead.approve_access(request_id=request["request"]["id"], deliver=deliver))
+
+    assert await last_event(world) == before
+    assert "token" not in await ask(lead, "rev", requested_role="reviewer", claim=by_lead["claim"])
+    await lead.approve_access(request_id=by_itself["request"]["id"])
+    assert "token" in await ask(ada, "ada", claim=by_itself["claim"])
+
+
 @pytest.mark.parametrize("role", [Role.MEMBER, Role.VIEWER])
 async def test_people_below_admin_decide_on_nobody(world: World, role: Role) -> None:
     first = await ask(stranger(world))

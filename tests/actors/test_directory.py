@@ -22,13 +22,13 @@ async def test_an_organisation_is_made_by_the_owner_of_the_installation_alone(wo
     root = world.person(Role.ROOT)
     await refusal("forbidden", world.person().create_organization(name="Umbrella"))
 
-    made = await root.create_organization(name="Umbrella & Söhne", plan="team")
+    made = await root.create_organization(name="Umbrella & Söhne", plan="pro")
 
-    assert made == {"id": made["id"], "name": "Umbrella & Söhne", "slug": "umbrella-sohne", "plan": "team"}
+    assert made == {"id": made["id"], "name": "Umbrella & Söhne", "slug": "umbrella-sohne", "plan": "pro"}
     assert [item["slug"] for item in (await root.list_organizations())["items"]] == ["acme", "umbrella-sohne"]
     assert [item["slug"] for item in (await world.person().list_organizations())["items"]] == ["acme"]
     inside = await root.list_events(organization_id=made["id"])
-    assert [event["kind"] for event in inside["items"]] == ["organization.created"]
+    assert [event["kind"] for event in inside["items"]] == ["quota.set", "organization.created"]
 
 
 async def test_a_taken_slug_is_refused_and_nothing_is_written(world: World) -> None:
@@ -207,6 +207,7 @@ async def test_a_registered_agent_comes_in_with_the_token_it_was_given(world: Wo
         "denied_paths": ["src/secret/"],
         "token_budget": 5000,
         "instructions_file": "AGENTS.md",
+        "tasks_completed": 0,
         "spent_today_usd": "0",
     }
     assert made["agent"] == {"id": made["agent"]["id"], **expected}

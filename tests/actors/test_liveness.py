@@ -129,7 +129,8 @@ async def test_a_silent_agent_loses_all_it_holds_in_one_commit(make_world: MakeW
         assert (seen["status"], seen["attempts"][0]["outcome"]) == ("pending", "agent_lost")
         assert timedelta(seconds=2.5) <= _at(seen["retry_at"]) - world.clock.now() <= timedelta(seconds=5)
     written = await events(world, since=before)
-    assert sorted(event["kind"] for event in written) == ["agent.lost", *["lock.released"] * 3, *["task.requeued"] * 2]
+    kinds = ["agent.lost", *["checkpoint.saved"] * 2, *["lock.released"] * 3, *["task.requeued"] * 2]
+    assert sorted(event["kind"] for event in written) == kinds
     assert {event["actor"] for event in written} == {"conductor"}
     facts = next(event["facts"] for event in written if event["kind"] == "agent.lost")
     assert (facts["silence_s"], sorted(facts["tasks"]), len(facts["locks"])) == (900, sorted(tasks), 1)
@@ -235,6 +236,19 @@ async def test_silence_is_shown_as_late_and_critical_before_it_is_lost(world: Wo
 
     assert shown == ["healthy", "healthy", "late", "late", "critical", "critical", "lost"]
     assert [agent["agent_id"] for agent in (await owner.list_agents(health=["lost"]))["items"]] == ["ada"]
+
+
+async def test_each_project_chooses_when_an_agent_is_late_and_critical(world: World) -> None:
+    owner, ada = world.person(), await world.agent("ada")
+    await owner.update_project(settings={"late_after_s": 45, "critical_after_s": 100})
+    assert (await ada.heartbeat(status="idle"))["next_heartbeat_s"] == 15
+    shown = []
+
+    for silence_s in (44, 1, 54, 1, 799, 1):
+        await world.elapse(silence_s)
+        shown.append((await owner.list_agents())["items"][0]["health"])
+
+    assert shown == ["healthy", "late", "late", "critical", "critical", "lost"]
 
 
 async def test_each_project_chooses_how_much_silence_it_bears(world: World) -> None:

@@ -132,3 +132,48 @@ async def test_each_project_tells_its_own_agents_and_keeps_it_over_a_restart(wor
     assert (await owner.get_onboarding_config(project_id=world.project.id))["focus"] == "here"
     assert (await owner.get_onboarding_config(project_id=other["id"]))["focus"] == "there"
     assert (await owner.update_onboarding_config(goals=["g"], version=1, project_id=other["id"]))["version"] == 2
+
+
+async def test_every_version_can_be_read_again_with_who_made_it(world: World) -> None:
+    owner, lead = world.person(), await world.agent("lea", Role.LEAD)
+    first = await owner.update_onboarding_config(**FULL, version=0)
+    world.clock.move(60)
+    second = await lead.update_onboarding_config(focus="Second.", version=1)
+
+    read = [await lead.get_onboarding_config(version=version) for version in (0, 1, 2)]
+
+    assert read[0]["version"] == 0
+    assert read[0]["goals"] == []
+    assert read[1] == first | {"changed_by": owner.caller.actor, "changed_at": read[1]["changed_at"]}
+    assert read[2] == second | {"changed_by": "agent:lea", "changed_at": read[2]["changed_at"]}
+    assert read[1]["changed_at"] < read[2]["changed_at"]
+
+
+@pytest.mark.parametrize("version", [3, 2**53 - 1])
+async def test_a_version_that_never_was_is_not_found(world: World, version: int) -> None:
+    await world.person().update_onboarding_config(focus="x", version=0)
+    await world.person().update_onboarding_config(focus="y", version=1)
+
+    await refusal("not_found", world.person().get_onboarding_config(version=version))
+
+
+async def test_a_refused_change_leaves_no_version(world: World) -> None:
+    owner = world.person()
+    await owner.update_onboarding_config(focus="x", version=0)
+    await refusal("version_conflict", owner.update_onboarding_config(focus="y", version=0))
+
+    await refusal("not_found", owner.get_onboarding_config(version=2))
+
+
+async def test_what_an_earlier_release_told_is_kept_when_it_is_changed(world: World) -> None:
+    owner = world.person()
+    await owner.update_onboarding_config(**FULL, version=0)
+    with world.store.transaction(world.organization.id) as transaction:
+        transaction.connection.exec_driver_sql("DELETE FROM onboarding_versions")
+    before = await owner.get_onboarding_config(version=1)
+
+    await owner.update_onboarding_config(focus="Second.", version=1)
+
+    assert before["focus"] == "Ship the shop."
+    kept = await owner.get_onboarding_config(version=1)
+    assert (kept["focus"], kept["changed_by"]) == ("Ship the shop.", "unknown")

@@ -68,7 +68,40 @@ log_action              all
 whoami                  all svc enr
 set_quota               admin+
 get_quota               all
+invite_member           admin+
+update_member           admin+
+archive_project         admin+
+restore_project         admin+
+create_team             admin+
+update_team             admin+
+delete_team             admin+
+list_teams              people
+revoke_access           admin+ lead
+export_organization     root owner
+create_tasks            lead member+
+import_beads            lead member+
+export_beads            all
+close_tasks             lead member+
+review_task             lead reviewer member+
+reassign_task           lead member+
+explain_task            all
+report_check            svc member+
+refresh_context         agt
+send_message            agt member+
+read_messages           agt
+list_messages           all
+save_checkpoint         agt
+resume_checkpoint       agt
+list_checkpoints        all
+pause                   lead member+
+drain                   lead member+
+resume                  lead member+
+end_session             agt
+list_sessions           all
+delete_organization     root owner
 """
+
+# The last line ends the organisation: it is tried after all others.
 
 MAY = {
     name: frozenset(Role(role) for word in words for role in MEANING[word])
@@ -79,7 +112,8 @@ OBJECT_REFUSALS = {None, "not_found", "not_holder", "not_pending", "stale_attemp
                    "already_claimed", "lock_held", "idempotency_mismatch", "invalid"}  # fmt: skip
 """How a call may end that the role allows: the object itself may be of another mind."""
 
-ADAS_OWN = {"heartbeat": "task_id", "acquire_lock": "task_id", "get_quota": "agent_id"}
+ADAS_OWN = {"heartbeat": "task_id", "acquire_lock": "task_id", "get_quota": "agent_id", "read_messages": "acknowledge",
+            "end_session": "session_id"}  # fmt: skip
 """Arguments by which the golden requests name what is ada's: other agents leave them out."""
 
 

@@ -32,7 +32,19 @@ async def test_a_project_is_made_with_what_was_asked_for(world: World) -> None:
         "conflict_strategy": "zone",
         "root_path": "/srv/web shop",
         "git_remote": "git@example.org:web.git",
-        "settings": {"fold_case": True, "require_evidence": False, "leads_approve": False, "lost_after_s": 60},
+        "settings": {
+            "fold_case": True,
+            "require_evidence": False,
+            "leads_approve": False,
+            "lost_after_s": 60,
+            "require_verification": False,
+            "require_review": False,
+            "complete_parents": False,
+            "partial_match": False,
+            "auto_approve": "none",
+            "auto_approve_listed": [],
+            "team_only": False,
+        },
         "my_role": "owner",
         "counts": {"tasks": {}, "agents": {}, "locks": 0},
         "budget": {"spent_usd": "0"},
@@ -192,3 +204,74 @@ async def test_a_projects_own_patience_decides_when_an_agent_is_lost(world: Worl
     await world.elapse(1)
 
     assert (await world.person().list_agents())["items"][0]["health"] == "lost"
+
+
+async def test_an_archived_project_stays_readable_and_takes_no_change_until_it_is_restored(world: World) -> None:
+    owner, ada = world.person(), await world.agent("ada")
+    task = await owner.create_task(title="x")
+    place = {"project_id": world.project.id}
+
+    archived = await owner.archive_project(**place)
+
+    assert archived["archived_at"] == "2026-11-24T12:00:00Z"
+    for call in (
+        owner.create_task(**place, title="y"),
+        owner.update_project(**place, name="z"),
+        owner.update_task(task_id=task["id"], title="z"),
+        ada.claim_task(),
+        ada.heartbeat(status="idle"),
+    ):
+        await refusal("paused", call)
+    assert (await owner.get_task(task_id=task["id"]))["title"] == "x"
+    assert "archived_at" in await owner.get_project(**place)
+    restored = await owner.restore_project(**place)
+    assert "archived_at" not in restored
+    assert (await ada.claim_task())["task"]["id"] == task["id"]
+    kinds = [event["kind"] for event in await events(world, subject_id=world.project.id)]
+    assert kinds == ["project.created", "project.archived", "project.restored"]
+    require_memory_equals_store(world)
+
+
+async def test_archiving_or_restoring_twice_changes_nothing_more(world: World) -> None:
+    owner, place = world.person(), {"project_id": world.project.id}
+    first = await owner.archive_project(**place)
+    before = await last_event(world)
+    world.clock.move(60)
+
+    assert await owner.archive_project(**place) == first
+    assert await last_event(world) == before
+    restored = await owner.restore_project(**place)
+    before = await last_event(world)
+    assert await owner.restore_project(**place) == restored
+    assert await last_event(world) == before
+
+
+async def test_lists_and_calls_that_name_no_project_leave_archived_ones_out(world: World) -> None:
+    owner = world.person()
+    old = await owner.create_project(name="Old")
+    await refusal("invalid", owner.create_task(title="x"))
+
+    await owner.archive_project(project_id=old["id"])
+
+    assert (await owner.create_task(title="x"))["project_id"] == world.project.id
+    assert [item["slug"] for item in (await owner.list_projects())["items"]] == ["default"]
+    assert [item["slug"] for item in (await owner.list_projects(archived=True))["items"]] == ["default", "old"]
+    await refusal("invalid", owner.create_project(name="Old"))
+
+
+async def test_an_archived_project_is_archived_after_a_restart(world: World) -> None:
+    owner, place = world.person(), {"project_id": world.project.id}
+    await owner.archive_project(**place)
+
+    await world.restart()
+
+    await refusal("paused", owner.create_task(**place, title="x"))
+    assert "archived_at" not in await owner.restore_project(**place)
+
+
+async def test_people_below_admin_and_agents_archive_nothing(world: World) -> None:
+    lead = await world.agent("lea", Role.LEAD)
+
+    for who in (world.person(Role.MEMBER), world.person(Role.VIEWER), lead):
+        await refusal("forbidden", who.archive_project(project_id=world.project.id))
+        await refusal("forbidden", who.restore_project(project_id=world.project.id))

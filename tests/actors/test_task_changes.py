@@ -114,6 +114,23 @@ async def test_a_task_is_cancelled_from_any_open_state_and_its_holder_is_stale(w
     require_memory_equals_store(world)
 
 
+async def test_leads_and_people_set_when_a_task_is_due_and_whose_it_is_and_holders_do_not(world: World) -> None:
+    owner, ada, bob = world.person(), await world.agent("ada"), await world.agent("bob")
+    task = await owner.create_task(title="x", assigned_to="ada")
+
+    changed = await owner.update_task(task_id=task["id"], due_at="2026-12-01T00:00:00Z", assigned_to="bob")
+
+    assert (changed["due_at"], changed["assigned_to"]) == ("2026-12-01T00:00:00Z", "bob")
+    facts = (await events(world, kind=["task.updated"], subject_id=task["id"]))[-1]["facts"]
+    assert facts == {"due_at": "2026-12-01T00:00:00+00:00", "reserved_for": "bob"}
+    await refusal("not_ready", ada.claim_task(task_id=task["id"]))
+    await bob.claim_task(task_id=task["id"])
+    for argument, value in (("due_at", "2026-12-02T00:00:00Z"), ("assigned_to", "ada")):
+        refused = await refusal("forbidden", bob.update_task(task_id=task["id"], attempt=1, **{argument: value}))
+        assert refused.facts["argument"] == argument
+    require_memory_equals_store(world)
+
+
 async def test_changes_are_for_the_holder_with_its_attempt_leads_and_people_from_member_up(world: World) -> None:
     owner, lead = world.person(), await world.agent("lea", Role.LEAD)
     ada, bob, eve = await world.agent("ada"), await world.agent("bob"), await world.agent("eve", Role.REVIEWER)

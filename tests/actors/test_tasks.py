@@ -38,6 +38,7 @@ async def test_a_new_task_is_pending_and_shows_what_was_asked_for(world: World) 
 
     seen = await owner.get_task(task_id=task["id"])
     assert seen.pop("attempts") == []
+    assert [change["kind"] for change in seen.pop("history")] == ["task.created"]
     assert task == seen
     expected = {
         "status": "pending",
@@ -315,6 +316,21 @@ async def test_evidence_with_a_path_that_cannot_be_is_invalid_and_the_task_is_st
         assert "evidence.files" in refused.fault["message"]
 
     assert (await ada.get_task(task_id=task["id"]))["status"] == "claimed"
+
+
+async def test_what_an_agent_claimed_and_completed_is_counted(world: World) -> None:
+    ada = await world.agent("ada")
+    tasks = [await world.person().create_task(title=str(number)) for number in range(3)]
+
+    for task in tasks[:2]:
+        await _finish(ada, task["id"])
+    await ada.claim_task(task_id=tasks[2]["id"])
+    await ada.update_task(task_id=tasks[2]["id"], attempt=1, status="pending")
+
+    with world.store.reading(world.organization.id) as tx:
+        agent = tx.agents.of_project(world.project.id)[0]
+    assert (agent.tasks_claimed, agent.tasks_completed) == (3, 2)
+    require_memory_equals_store(world)
 
 
 async def _finish(agent: Who, task_id: str) -> dict[str, Any]:

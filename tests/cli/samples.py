@@ -55,4 +55,6 @@ def _text(told: dict[str, Any]) -> str:
         return "2026-11-24T08:20:11Z"
     if told.get("format") == "date":
         return "2026-11-24"
+    if "{40}" in told.get("pattern", ""):
+        return "abcdef12" * 5
     return "abcdef1" if "pattern" in told else "some text"

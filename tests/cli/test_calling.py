@@ -110,6 +110,43 @@ def test_a_question_about_the_whole_organisation_names_no_project(
 
 
 @pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("line", ["work pause --reason x", "work resume agent --agent-id ada", "quota set project 5"])
+def test_a_change_of_a_project_is_about_the_usual_one(line: str, double: Double, run: Run) -> None:
+    there_are(double, theirs=THEIRS, default=OURS)
+
+    ran = run(*line.split())
+
+    assert (ran.code, double.asked[-1].body["project_id"]) == (0, OURS)
+
+
+@pytest.mark.usefixtures("owner")
+@pytest.mark.parametrize("line", ["work pause organization --reason x", "quota set organization 5"])
+def test_a_change_of_the_whole_organisation_names_no_project(
+    line: str, double: Double, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDUCTOR_PROJECT", OURS)
+
+    ran = run(*line.split())
+
+    assert (ran.code, len(double.asked)) == (0, 1)
+    assert "project_id" not in double.asked[0].body
+
+
+def test_an_enrolment_token_takes_a_project_by_its_id_alone(
+    double: Double, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDUCTOR_TOKEN", "cdr_enr_k3y1d_s3cr3tS3CR3T")
+    asking = ("access", "request", "ada", "Ada", "--agent-type", "codex", "--project")
+
+    refused = run(*asking, "ours")
+    run(*asking, OURS)
+
+    assert refused.code == 2
+    assert "give the id of ours" in refused.err
+    assert [(asked.operation, asked.body["project_id"]) for asked in double.asked] == [("request_access", OURS)]
+
+
+@pytest.mark.usefixtures("owner")
 def test_a_token_is_made_for_a_project_only_when_one_is_named(double: Double, run: Run) -> None:
     there_are(double, default=OURS)
 

@@ -2,6 +2,8 @@
 
 import json
 import shlex
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,6 +197,71 @@ def test_a_misspelt_group_is_answered_with_the_nearest(run: Run) -> None:
     assert "'task'" in ran.err
 
 
+@pytest.mark.parametrize(("verb", "meant"), [("whoami", "'token whoami'"), ("pause", "'work pause'")])
+def test_a_verb_without_its_group_is_answered_with_the_command(verb: str, meant: str, run: Run) -> None:
+    assert f"Did you mean {meant}?" in run(verb).err
+
+
+def test_a_word_that_is_none_of_the_allowed_ones_is_answered_with_them(run: Run) -> None:
+    ran = run("task", "list", "--status", "open")
+
+    assert "'--status': 'open' is not one of 'pending'," in ran.err
+
+
+@pytest.mark.parametrize("form", ["file", "input", "text"])
+def test_many_tasks_come_from_a_file_the_input_or_the_line(
+    form: str, double: Double, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [{"name": "a", "title": "Größe"}, {"title": "B", "dependencies": ["a"]}]
+    text = json.dumps(tasks)
+    (tmp_path / "many.json").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", StringIO(text))
+
+    ran = run("task", "create-many", "--tasks", {"file": f"@{tmp_path}/many.json", "input": "@-", "text": text}[form])
+
+    assert (ran.code, ran.err) == (0, "")
+    assert double.bodies("create_tasks") == [{"tasks": tasks}]
+
+
+def test_a_file_of_tasks_that_is_not_there_or_no_json_is_named(double: Double, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("[{", encoding="utf-8")
+
+    missing = run("task", "create-many", "--tasks", f"@{tmp_path}/no.json")
+    broken = run("task", "create-many", "--tasks", f"@{tmp_path}/broken.json")
+
+    assert missing.code == broken.code == 2
+    assert "no.json: No such file" in missing.err
+    assert "--tasks takes JSON" in broken.err
+    assert double.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("task create x --due-at tomorrow", "--due-at takes a time with its zone, such as 2026-11-24T08:00:00Z; not"),
+        ("task create x --due-at 2026-12-01T10:00:00", "with its zone"),
+        ("event list --since yesterday", "or a number; not 'yesterday'"),
+        ("cost show --since 2026-12-01T10:00", "or a day, such as 2026-11-24; not"),
+    ],
+)
+def test_what_is_no_time_is_answered_with_how_one_is_written(line: str, told: str, double: Double, run: Run) -> None:
+    ran = run(*line.split())
+
+    assert ran.code == 2
+    assert told in ran.err
+    assert double.asked == []
+
+
+@pytest.mark.parametrize("group", derive.groups())
+def test_a_group_is_found_in_singular_and_in_plural(group: str, run: Run) -> None:
+    one, many = run(group, "--help"), run(f"{group}s", "--help")
+
+    assert one.code == many.code == 0
+    for verb in derive.verbs(group).split(", "):
+        assert f"  {verb} " in one.out
+        assert f"  {verb} " in many.out
+
+
 def test_help_lists_every_group_and_the_commands_written_by_hand(run: Run) -> None:
     ran = run("--help")
 
@@ -233,9 +300,9 @@ def test_every_option_of_a_command_has_its_own_name() -> None:
 
 def _least(row: Operation[Any, Any]) -> list[str]:
     """The shortest command that a row accepts."""
-    told = samples.reply(row.request)
+    told, full = samples.reply(row.request), samples.full(row.request)
     for name, value in told.items():
         if value == []:
-            told[name] = ["some/path"]
+            told[name] = full[name]
     wire.request_of(row, told)
     return [*row.command, *arguments.words(row, told)]

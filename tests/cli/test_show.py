@@ -6,6 +6,7 @@ from conductor.cli import show
 from conductor.client import fields
 from conductor.domain import errors
 from conductor.operations.agents import RegisteredAgent
+from conductor.operations.audit import EventPage
 from conductor.operations.catalogue import CATALOGUE
 from conductor.operations.locks import LockPage
 from conductor.operations.tasks import TaskPage
@@ -73,6 +74,32 @@ def test_brackets_are_text_and_no_style(double: Double, run: Run) -> None:
     double.script("list_tasks", page)
 
     assert "edit app/[id]/page.tsx [bold]" in run("task", "list").out
+
+
+def test_facts_are_told_in_dollars_and_as_times_are_told(double: Double, run: Run) -> None:
+    page = samples.full(EventPage)
+    page["items"][0]["facts"] = {
+        "limit_nano": 25_500_000_000,
+        "retry_at": "2026-11-24T12:57:16.017923+00:00",
+        "note_at": "the end",
+        "files": [],
+        "holder": None,
+    }
+    double.script("list_events", page)
+
+    told = "limit_usd 25.5, retry_at 2026-11-24 12:57:16Z, note_at the end, files empty, holder none"
+    assert told in run("event", "list").out
+
+
+def test_what_an_error_says_of_fields_is_said_once(run: Run) -> None:
+    assert len(run("task", "create", "").err.splitlines()) == 1
+
+
+def test_an_organisation_is_taken_along_by_the_command_that_writes_a_file(double: Double, run: Run) -> None:
+    step = errors.NextStep("export_organization", {}, "take the data along")
+    double.script("delete_organization", errors.Invalid("confirm must be the slug.", next=[step]))
+
+    assert "try: conductor org export FILE   # take the data along" in run("org", "delete", "wrong").err
 
 
 def test_an_error_names_the_next_step_as_a_command_to_copy(double: Double, run: Run) -> None:

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from actors.dispatch import shown_to
+from conductor.domain.access import AGENT_ROLES, Caller, Role, TokenKind
+from conductor.operations.agents import NextCall
 from conductor.operations.catalogue import CATALOGUE
-from tests.support.furnished import golden
+from conductor.operations.faults import Fault
+from tests.support.furnished import Furnished, golden
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("conductor", "storage", "actors", "mcp_server")
@@ -61,6 +65,19 @@ def _arguments(tool: str, told: ast.expr | None, where: str) -> dict[str, Any]:
 STEPS = list(steps())
 
 
+def test_a_refusal_names_to_each_role_only_tools_of_its_own_list() -> None:
+    """The steps of all refusals at once, as they leave the dispatcher for each role."""
+    tools = sorted({str(tool.value) for _, call in STEPS if isinstance(tool := _part(call, 0, "tool"), ast.Constant)})
+    steps = [NextCall(tool=tool, args={}, because="it helps") for tool in tools]
+    fault = Fault(code="invalid", message="No.", retryable=False, facts={}, next=steps)
+
+    for role in Role:
+        caller = Caller(TokenKind.USER, role, "org_0000000000", "tok_0000000000")
+        told = [step["tool"] for step in json.loads(shown_to(fault, caller).body)["next"]]
+
+        assert told == [tool for tool in tools if CATALOGUE[tool].is_listed_for(role)], role
+
+
 def test_there_are_next_steps_to_look_at() -> None:
     assert len(STEPS) > 25
 
@@ -76,3 +93,16 @@ def test_a_next_step_is_a_call_that_validates_and_says_why(where: str, call: ast
     CATALOGUE[name].request.model_validate_json(json.dumps(arguments), strict=True)
 
     assert _part(call, 2, "because") is not None, f"{where}: a step says why"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("role", AGENT_ROLES)
+async def test_what_a_session_begins_with_is_in_the_agents_list_and_validates(here: Furnished, role: Role) -> None:
+    session = await here.callers[role].start_session()
+
+    assert session["next"]
+    for step in session["next"]:
+        row = CATALOGUE[step["tool"]]
+        row.request.model_validate_json(json.dumps(step["args"]), strict=True)
+        assert row.is_listed_for(role), step["tool"]
+        assert step["because"]

@@ -46,6 +46,16 @@ list_tokens revoke_token rotate_token get_task start_session list_events log_act
 """
 SPINE = _SPINE.split()
 
+_WORK = """
+report_check refresh_context
+send_message read_messages list_messages save_checkpoint resume_checkpoint list_checkpoints
+import_beads export_beads explain_task create_tasks close_tasks review_task reassign_task
+archive_project restore_project invite_member update_member create_team update_team delete_team list_teams
+revoke_access export_organization delete_organization
+pause drain resume end_session list_sessions
+"""
+WORK = _WORK.split()
+
 COMMON = {errors.Invalid, errors.NotFound, errors.Forbidden, errors.Paused, errors.Unauthenticated, errors.Internal}
 """Errors that every operation can answer; a row names what is beyond them."""
 
@@ -60,12 +70,12 @@ def answering(row: Operation[Any, Any]) -> Callable[..., Any]:
     return found
 
 
-def test_the_catalogue_holds_the_21_tools_and_the_spine_and_nothing_else() -> None:
+def test_the_catalogue_holds_the_21_tools_the_spine_the_work_and_nothing_else() -> None:
     assert list(SEED) == TOOLS
     assert len(TOOLS) == 21
     assert list(CATALOGUE)[:21] == TOOLS
-    assert set(CATALOGUE) == {*TOOLS, *SPINE}
-    assert len(CATALOGUE) == 39
+    assert set(CATALOGUE) == {*TOOLS, *SPINE, *WORK}
+    assert len(CATALOGUE) == len(TOOLS) + len(SPINE) + len(WORK)
     catalogue.require_complete()
 
 

@@ -24,15 +24,18 @@ SHAPES = {
     "Task": "id project_id title description? status priority assigned_to? attempt dependencies[] blocked_by[] files[] "
     "tags[] requires[] progress? result? created_at updated_at due_at?",
     "Claim": "task:Task attempt lease_expires_at locks:[Lock] context:Context",
-    "Context": "focus? goals[] instructions? style_guide? checkpoint_rules[] allowed_paths[] denied_paths[] related[]",
+    "Context": "focus? goals[] instructions? style_guide? checkpoint_rules[] allowed_paths[] denied_paths[] related[] "
+    "checkpoint? cut[]",
+    "Briefing": "task_id? context:Context",
+    "Check": "commit name passed details? reported_by at",
     "Completion": "task:Task unblocked[] released[]",
     "Lock": "id paths[] mode agent_id task_id? token acquired_at expires_at",
     "Grant": "status lock:Lock lost_after_s",
     "Release": "released[] granted_next[]",
     "Locks": "items:[Lock] waiting:[Waiting] next_cursor?",
     "Waiting": "ticket agent_id paths[] mode position since",
-    "Agent": "id agent_id name provider? model? role status health capabilities[] last_seen_at? current_task? "
-    "spent_today_usd",
+    "Agent": "id agent_id name kind? pause?:Pause provider? model? role status health capabilities[] last_seen_at? "
+    "current_task? spent_today_usd",
     "Registration": "agent:Agent token?",
     "AccessRequest": "id project_id agent_id name agent_type requested_role capabilities[] status requested_at "
     "reviewed_at? reason?",
@@ -44,12 +47,13 @@ SHAPES = {
     "Sum": "cost_usd input_tokens output_tokens cache_read_tokens cache_write_tokens events",
     "Heartbeat": "next_heartbeat_s notices:[Notice] leases_renewed[]",
     "Notice": "kind text",
-    "Session": "agent:Agent project:Project task?:Task locks:[Lock] budget:Budget notices:[Notice] next:[Next]",
+    "Session": "session_id agent:Agent project:Project task?:Task locks:[Lock] budget:Budget notices:[Notice] "
+    "next:[Next]",
     "Next": "tool args{} because",
     "Budget": "limit_usd? spent_usd remaining_usd?",
     "Organization": "id name slug plan",
-    "Project": "id organization_id name slug conflict_strategy root_path? git_remote? my_role? counts:Counts "
-    "budget:Budget",
+    "Project": "id organization_id name slug conflict_strategy root_path? git_remote? my_role? archived_at? "
+    "counts:Counts budget:Budget pause?",
     "Counts": "tasks{} agents{} locks",
     "Onboarding": "welcome? focus? goals[] style_guide? instruction_files{} checkpoint_rules[] remind_every_tasks "
     "version",
@@ -61,12 +65,58 @@ SHAPES = {
     "Entry": "number",
     "Quota": "scope limit_usd spent_usd reserved_usd remaining_usd exceeded window resets_at?",
     "Quotas": "items:[Quota]",
+    "Imported": "created:[BeadTask] updated:[BeadTask] unchanged problems[]",
+    "BeadTask": "bead_id task_id",
+    "Exported": "beads:[Bead] convoys:[Convoy] next_cursor?",
+    "Bead": "id title description? status priority issue_type assignee? labels?[] dependencies?[] created_at?",
+    "Convoy": "name beads[]",
     "Token": "id kind role name? project_id? agent_id? member_id? created_at expires_at? revoked_at?",
+    "TaskSeen": "id project_id title status attempts:[Attempt] history:[Change]",
+    "Attempt": "number agent_id started_at ended_at? outcome? error?",
+    "Change": "number at actor kind facts{}",
+    "Created": "created:[CreatedTask]",
+    "CreatedTask": "name? task_id title",
+    "Closed": "closed[] already_closed[]",
+    "Reviewed": "task:Task unblocked[]",
+    "Reassigned": "task:Task agent_id at?",
+    "Explained": "agent_id chosen?:Chosen others:[Other]",
+    "Chosen": "task_id title reasons[]",
+    "Other": "task_id title place? obstacle? sentence",
+    "Message": "id thread_id sender to subject? text attachments[] urgent sent_at reply_to?",
+    "Sent": "message:Message recipients[] skipped[]",
+    "Mail": "items:[Message] more",
+    "MessageSeen": "id thread_id sender to text urgent sent_at recipients delivered acknowledged",
+    "Checkpoint": "id agent_id task_id? attempt? summary next_steps[] state{} files[] locks[] automatic made_at "
+    "expires_at",
+    "Saved": "id task_id? attempt? locks[] made_at expires_at",
+    "Resumed": "checkpoint:Checkpoint missing[]",
+    "Invited": "member:Member token?",
+    "Team": "id name slug member_ids[] project_ids[]",
+    "PutOut": "agent:Agent tokens_ended tasks[] released[]",
+    "Rows": "table rows[] next_cursor?",
+    "Deleted": "id slug deleted",
+    "Pause": "scope project_id? agent_id? mode reason by since",
+    "Lifted": "scope project_id? agent_id? lifted remaining:[Pause]",
+    "Ended": "ended[]",
+    "SessionSeen": "id agent_id client? started_at last_seen_at ended_at? end_reason?",
     "Fault": "code message retryable facts{} next:[Next] wait_s?",
 }
 SHAPES |= {
     f"{item}Page": f"items:[{item}] next_cursor?"
-    for item in ("Task", "Agent", "AccessRequest", "Organization", "Project", "Member", "Token", "Event")
+    for item in (
+        "Task",
+        "Agent",
+        "AccessRequest",
+        "Organization",
+        "Project",
+        "Member",
+        "Token",
+        "Event",
+        "Team",
+        "MessageSeen",
+        "Checkpoint",
+        "SessionSeen",
+    )
 }
 
 REPLIES = {
@@ -96,6 +146,8 @@ REPLIES = {
     "set_quota": "Quota",
     "get_quota": "Quotas",
     "get_onboarding_config": "Onboarding",
+    "refresh_context": "Briefing",
+    "report_check": "Check",
     "update_onboarding_config": "Onboarding",
     "create_organization": "Organization",
     "list_organizations": "OrganizationPage",
@@ -109,6 +161,35 @@ REPLIES = {
     "list_events": "EventPage",
     "log_action": "Entry",
     "whoami": "Identity",
+    "archive_project": "Project",
+    "restore_project": "Project",
+    "invite_member": "Invited",
+    "update_member": "Member",
+    "create_team": "Team",
+    "update_team": "Team",
+    "delete_team": "Team",
+    "list_teams": "TeamPage",
+    "revoke_access": "PutOut",
+    "export_organization": "Rows",
+    "delete_organization": "Deleted",
+    "import_beads": "Imported",
+    "export_beads": "Exported",
+    "create_tasks": "Created",
+    "close_tasks": "Closed",
+    "review_task": "Reviewed",
+    "reassign_task": "Reassigned",
+    "explain_task": "Explained",
+    "send_message": "Sent",
+    "read_messages": "Mail",
+    "list_messages": "MessageSeenPage",
+    "save_checkpoint": "Saved",
+    "resume_checkpoint": "Resumed",
+    "list_checkpoints": "CheckpointPage",
+    "pause": "Pause",
+    "drain": "Pause",
+    "resume": "Lifted",
+    "end_session": "Ended",
+    "list_sessions": "SessionSeenPage",
 }
 
 _WORD = re.compile(r"(?P<name>\w+)(?P<rest>\?)?(?P<list>\[\])?(?P<object>\{\})?(?::(?P<many>\[)?(?P<inner>\w+)\]?)?")
@@ -243,5 +324,5 @@ async def test_every_refusal_has_the_shape_of_an_error(here: Furnished) -> None:
                     for step in fault["next"]:
                         row = CATALOGUE[step["tool"]]
                         row.request.model_validate_json(json.dumps(step["args"]), strict=True)
-                        assert caller.caller.role in row.allowed
+                        assert row.is_listed_for(caller.caller.role)
                         assert step["because"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Answer:
     body: bytes
     line: str
     code: str | None = None
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,11 @@ class Echo:
     def __init__(self) -> None:
         self.calls: list[tuple[str, bytes, Caller]] = []
         self.refusals: dict[str, errors.ConductorError] = {}
+        self.notice = ""
         self.is_waiting = threading.Event()
         self.was_cancelled = threading.Event()
 
-    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller) -> Answer:
+    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller, *, tells: bool = True) -> Answer:
         self.calls.append((row.name, arguments, caller))
         if arguments == b'{"limit":7}':
             await self._wait_for_ever()
@@ -112,11 +115,11 @@ class Echo:
                 raise self.refusals[row.name]
         except errors.ConductorError as error:
             fault = fault_of(error)
-            return Answer(fault.model_dump_json(exclude_none=True).encode(), fault.line(), fault.code)
+            return Answer(fault.model_dump_json(exclude_none=True).encode(), fault.line(), fault.code, self.notice)
         body = json.dumps(
             {"operation": row.name, "nothing": None, "given": json.loads(arguments), "read": request.model_dump_json()},
         )
-        return Answer(body.encode(), f"{row.name} für »{caller.token_id}«")
+        return Answer(body.encode(), f"{row.name} für »{caller.token_id}«", notice=self.notice if tells else "")
 
     async def _wait_for_ever(self) -> None:
         self.is_waiting.set()
@@ -214,6 +217,8 @@ def tool_call(tool: str, arguments: object, *, id: object = 1, **params: object)
 def message_of(response: httpx.Response) -> Any:
     """The JSON-RPC message of a response, whether it came as JSON or as the one event of a stream."""
     if response.headers.get("content-type", "").startswith("text/event-stream"):
-        data = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
+        data = [
+            line.removeprefix("data: ") for line in re.split(r"\r\n|\r|\n", response.text) if line.startswith("data: ")
+        ]
         return json.loads("\n".join(data))
     return json.loads(response.content) if response.content else None

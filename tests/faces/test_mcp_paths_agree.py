@@ -32,10 +32,15 @@ ENVELOPE = {
 class Both:
     """The same question put to both ways."""
 
-    def __init__(self, short: httpx.Client, sdk: httpx.Client, taken: Echo) -> None:
+    def __init__(self, short: httpx.Client, sdk: httpx.Client, taken: Echo, other: Echo) -> None:
         self.short = short
         self.sdk = sdk
         self.taken = taken
+        self._other = other
+
+    def tell(self, notice: str) -> None:
+        """Have something urgent told with each answer from now on."""
+        self.taken.notice = self._other.notice = notice
 
     def ask(self, body: bytes, headers: dict[str, str]) -> tuple[Any, Any]:
         return self._one(self.short, body, headers), self._one(self.sdk, body, headers)
@@ -59,7 +64,7 @@ def both() -> Iterator[Both]:
         client(short_url, faces.agent) as short,
         client(sdk_url, plain.agent) as whole,
     ):
-        yield Both(short, whole, faces.echo)
+        yield Both(short, whole, faces.echo, plain.echo)
 
 
 texts = st.text(max_size=8) | st.sampled_from(["src/app.py", "", "\x00", "a\u202eb", "ä/ö", "x" * 400])
@@ -220,3 +225,37 @@ def test_a_plain_call_takes_the_short_way_in_both_eras(both: Both, version: str 
     assert response.headers["content-type"] == "application/json"
     assert both.taken.calls[-1][0] == "whoami"
     assert message_of(response)["result"]["isError"] is False
+
+
+@pytest.mark.parametrize("version", [None, "2025-11-25", MODERN])
+@pytest.mark.parametrize("arguments", [{}, {"surplus": 1}], ids=["reply", "refusal"])
+@pytest.mark.parametrize("notice", ["Stop: main is broken.", 'ä "quoted" \\ \n\u2028 💡', "x"])
+def test_what_is_urgent_is_told_alike_in_the_text_and_in_the_structure(
+    both: Both, version: str | None, arguments: dict[str, int], notice: str
+) -> None:
+    both.tell(notice)
+    body, headers = request_with("conductor_whoami", version, arguments)
+
+    short, sdk = both.ask(body, headers)
+
+    both.tell("")
+    assert short == sdk
+    result = short[2]["result"]
+    assert [block["text"] for block in result["content"]][2:] == [notice]
+    assert result["structuredContent"]["notice"] == notice
+    assert json.loads(result["content"][1]["text"]) == {
+        name: value for name, value in result["structuredContent"].items() if name != "notice"
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(request=requests(), notice=st.text(min_size=1, max_size=160))
+def test_both_ways_answer_alike_whatever_is_told(
+    both: Both, request: tuple[bytes, dict[str, str]], notice: str
+) -> None:
+    both.tell(notice)
+
+    short, sdk = both.ask(*request)
+
+    both.tell("")
+    assert short == sdk

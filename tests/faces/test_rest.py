@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib import parse
 
 import jsonschema_rs
 import pytest
@@ -53,6 +54,24 @@ def test_every_refusal_has_its_status_and_says_when_to_come_again(
     assert (response.status_code, fault.code) == (kind.http, kind.code)
     if kind is not errors.Unauthenticated:
         assert response.headers["retry-after"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("notice", "header"),
+    [("Stop: main is broken.", "Stop: main is broken."), ("grün 100%\r\nX: y", "gr%C3%BCn 100%25%0D%0AX: y")],
+)
+def test_what_is_urgent_is_told_in_a_header_with_a_reply_and_with_a_refusal(
+    opened: Open, notice: str, header: str
+) -> None:
+    opened.faces.echo.notice = notice
+
+    done, refused = opened.agent.post("/v1/whoami"), opened.agent.post("/v1/whoami", json={"surplus": 1})
+
+    opened.faces.echo.notice = ""
+    assert (done.status_code, refused.status_code) == (200, 400)
+    assert done.headers["conductor-notice"] == refused.headers["conductor-notice"] == header
+    assert parse.unquote(header) == notice
+    assert "conductor-notice" not in opened.agent.post("/v1/whoami").headers
 
 
 def test_unavailable_says_when_to_come_again_also_when_the_operation_did_not(opened: Open) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -196,21 +197,24 @@ def test_a_serving_role_sees_that_nothing_is_to_be_done(postgres_database: Urls)
     assert migrate.migrate(postgres_database.serving) is False
 
 
-def put_back(path: Path, *changes: str) -> None:
-    """Make a file what it was before the last revision, with changes of its own."""
-    with sqlite3.connect(path) as connection:
-        for name in ("events", "counters", "idempotency", "batches"):
-            connection.execute(f"DROP TABLE {name}")
-        connection.execute("UPDATE alembic_version SET version_num = '0005'")
+OLDER = migrate.revisions()[-2]
+
+
+def older(path: Path, *changes: str) -> None:
+    """Make a file as the release before the last revision made it, with changes of its own."""
+    engine = opened(str(path))
+    with engine.begin() as connection:
+        command.upgrade(migrate._config(connection), OLDER)
+    engine.dispose()
+    with sqlite3.connect(path) as plain:
         for change in changes:
-            connection.execute(change)
-    connection.close()
+            plain.execute(change)
+    plain.close()
 
 
 def test_what_an_older_release_wrote_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    migrate.migrate(str(path))
-    put_back(
+    older(
         path,
         "INSERT INTO organizations VALUES ('org_1', 'One', 'one', 'free', 1)",
         "INSERT INTO members VALUES ('org_1', 'mbr_1', 'Anna', NULL, 'owner', 1, NULL)",
@@ -225,13 +229,12 @@ def test_what_an_older_release_wrote_is_kept(tmp_path: Path) -> None:
 
 def test_a_sqlite_file_with_broken_references_is_not_migrated(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    migrate.migrate(str(path))
-    put_back(path, "INSERT INTO members VALUES ('org_none', 'mbr_1', 'Anna', NULL, 'owner', 1, NULL)")
+    older(path, "INSERT INTO members VALUES ('org_none', 'mbr_1', 'Anna', NULL, 'owner', 1, NULL)")
 
     with pytest.raises(errors.Invalid, match="rows of members refer to rows that are not there"):
         migrate.migrate(str(path))
 
-    assert migrate.current(str(path)) == "0005"
+    assert migrate.current(str(path)) == OLDER
 
 
 def test_the_revisions_are_one_line_from_the_first_to_the_last() -> None:

@@ -81,11 +81,16 @@ async def furnish(world: World, slug: str | None = None, marker: str = "plain") 
     await owner.update_project(**here, settings={"leads_approve": True}, git_remote=f"https://example.org/{marker}")
     for role, name in NAMES.items():
         await owner.register_agent(**here, agent_id=name, name=f"{name} {marker}", role=role.value)
-    for name in ("task", "dependency", "parent", "claimable", "held", "working", "cancelled"):
+    titles = ("task", "dependency", "parent", "claimable", "held", "working", "cancelled")
+    for name in (*titles, "in_review", "closable", "reassignable"):
         made = await owner.create_task(
             **here, title=f"{name} {marker}", description=marker, files=[f"{name}/"], tags=["same"]
         )
         ids[name] = made["id"]
+    await ada.claim_task(task_id=ids["in_review"])
+    await owner.update_project(**here, settings={"require_review": True})
+    await ada.complete_task(task_id=ids["in_review"], attempt=1, result=marker)
+    await owner.update_project(**here, settings={"require_review": False})
     for name in ("held", "working"):
         claimed = await ada.claim_task(task_id=ids[name])
         ids[f"{name}_lock"] = claimed["locks"][0]["id"]
@@ -99,7 +104,19 @@ async def furnish(world: World, slug: str | None = None, marker: str = "plain") 
         )
         ids[name] = asked["request"]["id"]
         ids[f"{name}_claim"] = asked["claim"]
+    ids["session"] = (await ada.start_session(client=marker))["session_id"]
+    await lead.drain(scope="agent", agent_id=NAMES[Role.REVIEWER], reason=marker)
+    sent = await owner.send_message(**here, to="all", text=f"the {marker}", subject=marker, attachments=[marker])
+    ids["message"] = sent["message"]["id"]
+    await ada.read_messages()
+    saved = await ada.save_checkpoint(
+        task_id=ids["held"], summary=marker, next_steps=[marker], state={"mark": marker}, files=["held/"]
+    )
+    ids["checkpoint"] = saved["id"]
     ids["member"] = (await owner.add_member(name=f"Max {marker}", email=f"{marker}@example.org"))["id"]
+    ids["slug"] = organization.slug
+    ids["team"] = (await owner.create_team(name=f"Team {marker}"))["id"]
+    await owner.update_team(team_id=ids["team"], add_members=[ids["member"]], add_projects=[ids["other_project"]])
     for name in ("token", "old_token"):
         ids[name] = (await owner.create_token(kind="svc", name=marker))["id"]
     await owner.set_quota(scope="organization", limit_usd=1000)

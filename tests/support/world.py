@@ -115,8 +115,10 @@ class World:
             self.store,
             self.fleet,
             self.settings.leases,
+            self.settings.tasks,
             lambda name, code, *_: self.outcomes.append((name, code)),
             read_threads=2,
+            repositories=self.settings.repositories,
         )
 
     def found(self, slug: str, *projects: str) -> tuple[Organization, Project, Member]:

@@ -9,7 +9,6 @@ import pytest
 
 from conductor.domain.access import Role
 from conductor.operations import catalogue
-from conductor.operations.row import Face
 from tests.support.model_servers import Call, ModelServer, Say, Story
 from tests.system.coding_agents import CODING_AGENTS, ClaudeCode, CodingAgent, Connection
 from tests.system.conftest import Project
@@ -58,7 +57,7 @@ def test_the_model_is_offered_the_tools_of_its_role_and_no_others(
 
     assert ran.code == 0, ran
     ours = {name.removeprefix(agent.prefix) for name in model.offered if name.startswith(agent.prefix)}
-    assert ours == {row.tool for row in catalogue.allowed(Role.REVIEWER, Face.MCP)}
+    assert ours == {row.tool for row in catalogue.listed(Role.REVIEWER)}
 
 
 @every_agent

@@ -36,6 +36,7 @@ BEYOND_THE_GIVER = {
     (Role.MEMBER, Role.LEAD): {
         "approve_access",
         "reject_access",
+        "revoke_access",
         "list_access_requests",
         "update_onboarding_config",
     }

@@ -72,7 +72,7 @@ def test_an_agent_that_was_never_heard_of_is_late_and_not_lost() -> None:
 @given(st.lists(st.floats(0, 2000), min_size=2, max_size=5), st.integers(10, 86_400))
 @MANY
 def test_longer_silence_is_never_healthier(silences_s: list[float], lost_after_s: int) -> None:
-    limits = agents.thresholds(120, 300, lost_after_s)
+    limits = agents.thresholds(Thresholds(), lost_s=lost_after_s)
 
     judged = [WORSENING.index(agents.health(silence_s, limits)) for silence_s in sorted(silences_s)]
 
@@ -82,11 +82,54 @@ def test_longer_silence_is_never_healthier(silences_s: list[float], lost_after_s
 @given(st.lists(st.integers(1, 86_400), min_size=2, max_size=2, unique=True).map(sorted), st.integers(10, 86_400))
 @MANY
 def test_thresholds_grow_also_where_a_project_loses_agents_sooner(late: list[int], lost_after_s: int) -> None:
-    limits = agents.thresholds(late[0], late[1], lost_after_s)
+    limits = agents.thresholds(Thresholds(late[0], late[1], 90_000), lost_s=lost_after_s)
 
     assert 0 < limits.late_after_s < limits.critical_after_s < limits.lost_after_s == lost_after_s
     assert limits.late_after_s <= late[0]
     assert limits.critical_after_s <= late[1]
+
+
+chosen_seconds = st.none() | st.integers(1, 86_400)
+
+
+@given(chosen_seconds, chosen_seconds, st.none() | st.integers(10, 86_400))
+@MANY
+def test_thresholds_grow_whatever_a_project_chose(late: int | None, critical: int | None, lost: int | None) -> None:
+    limits = agents.thresholds(Thresholds(), late_s=late, critical_s=critical, lost_s=lost)
+
+    assert 0 < limits.late_after_s <= limits.critical_after_s <= limits.lost_after_s == (lost or 900)
+
+
+@given(st.lists(st.integers(1, 86_400), min_size=2, max_size=3, unique=True).map(sorted))
+@MANY
+def test_what_a_project_chose_is_kept_to_the_second(silences: list[int]) -> None:
+    late, critical = silences[0], silences[1]
+    lost = silences[2] if len(silences) > 2 else 90_000
+
+    limits = agents.thresholds(Thresholds(), late_s=late, critical_s=critical, lost_s=lost)
+
+    assert limits == Thresholds(late, critical, lost)
+
+
+@pytest.mark.parametrize(("late", "limits"), [(60, (60, 300, 900)), (300, (300, 600, 900)), (500, (500, 700, 900))])
+def test_a_late_that_lies_beyond_the_usual_critical_moves_it(late: int, limits: tuple[int, int, int]) -> None:
+    assert agents.thresholds(Thresholds(), late_s=late) == Thresholds(*limits)
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "is_full"),
+    [
+        (79, 100, False),
+        (80, 100, True),
+        (200, 100, True),
+        (0, 100, False),
+        (5, None, False),
+        (None, 5, False),
+        (0, 0, False),
+    ],
+)
+def test_a_context_is_full_from_four_fifths_on(used: int | None, limit: int | None, is_full: bool) -> None:
+    assert agents.context_is_full(used, limit) is is_full
 
 
 @given(st.lists(patterns, max_size=3), st.lists(patterns, max_size=2), st.lists(patterns, min_size=1, max_size=3))

@@ -87,3 +87,43 @@ def test_each_task_is_looked_at_once_however_many_ways_lead_to_it() -> None:
 
     assert dependencies.cycle_through("new", layers[0], edges) is None
     assert len(asked) == len(set(asked)) == 300
+
+
+@given(graphs)
+@MANY
+def test_a_whole_graph_has_a_cycle_exactly_when_a_task_in_it_reaches_itself(graph: dict[str, list[str]]) -> None:
+    has_cycle = any(reaches(graph, target, task) for task, targets in graph.items() for target in targets)
+
+    cycle = dependencies.cycle_among(graph)
+
+    assert (cycle is not None) == has_cycle
+    if cycle is not None:
+        assert cycle[0] == cycle[-1]
+        assert all(target in graph[source] for source, target in pairwise(cycle))
+        return
+    order = dependencies.in_order(graph)
+    assert sorted(order) == sorted(graph)
+    for task, targets in graph.items():
+        assert all(order.index(target) < order.index(task) for target in targets if target in graph)
+
+
+@given(graphs, st.lists(names, max_size=3))
+@MANY
+def test_a_cycle_is_found_from_some_tasks_exactly_when_one_of_those_ways_leads_back(
+    graph: dict[str, list[str]], starts: list[str]
+) -> None:
+    reached = {name for start in starts for name in (start, *graph) if reaches(graph, start, name)}
+    has_cycle = any(reaches(graph, target, one) for one in reached for target in graph.get(one, ()))
+    asked: list[str] = []
+
+    def edges(name: str) -> list[str]:
+        asked.append(name)
+        return graph.get(name, [])
+
+    cycle = dependencies.cycle_from(starts, edges)
+
+    assert (cycle is not None) == has_cycle
+    assert len(asked) == len(set(asked))
+    if cycle is not None:
+        assert cycle[0] == cycle[-1]
+        assert set(cycle) <= reached

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from conductor.domain import errors, organizations
-from conductor.domain.access import Role, TokenKind
-from conductor.domain.organizations import Token
+from conductor.domain.access import AGENT_ROLES, MEMBER_ROLES, Caller, Role, TokenKind
+from conductor.domain.organizations import AutoApprove, ProjectSettings, Token
 from conductor.operations.words import Slug
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -75,3 +75,37 @@ def test_a_name_without_a_letter_to_spell_asks_for_a_slug(name: str) -> None:
 )
 def test_a_token_lets_in_until_it_expires_or_is_revoked(kept: Token, is_valid: bool) -> None:
     assert kept.is_valid(NOW) is is_valid
+
+
+def asking(kind: TokenKind = TokenKind.ENROLMENT, *, is_local: bool = True) -> Caller:
+    return Caller(kind, Role.ENROLMENT, "org_a", "tok_a", is_local=is_local)
+
+
+@pytest.mark.parametrize("rule", list(AutoApprove))
+@pytest.mark.parametrize("role", [*AGENT_ROLES, *MEMBER_ROLES])
+@pytest.mark.parametrize("kind", list(TokenKind))
+def test_a_rule_lets_in_nobody_but_contributors_and_observers_of_enrolment_tokens(
+    rule: AutoApprove, role: Role, kind: TokenKind
+) -> None:
+    chosen = ProjectSettings(auto_approve=rule, auto_approve_listed=("ada", "tok_a"))
+
+    is_let_in = organizations.approves(chosen, asking(kind), "ada", role)
+
+    may = kind is TokenKind.ENROLMENT and role in {Role.CONTRIBUTOR, Role.OBSERVER}
+    assert is_let_in == (may and rule is not AutoApprove.NONE)
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_let_in"), [((), False), (("ada",), True), (("tok_a",), True), (("Ada", "tok_b", "ad"), False)]
+)
+def test_a_list_names_agents_or_enrolment_tokens_exactly(listed: tuple[str, ...], is_let_in: bool) -> None:
+    chosen = ProjectSettings(auto_approve=AutoApprove.LISTED, auto_approve_listed=listed)
+
+    assert organizations.approves(chosen, asking(is_local=False), "ada", Role.CONTRIBUTOR) is is_let_in
+
+
+def test_the_same_machine_is_asked_for_where_the_rule_says_so() -> None:
+    chosen = ProjectSettings(auto_approve=AutoApprove.SAME_MACHINE, auto_approve_listed=("ada",))
+
+    assert organizations.approves(chosen, asking(), "bob", Role.CONTRIBUTOR)
+    assert not organizations.approves(chosen, asking(is_local=False), "ada", Role.CONTRIBUTOR)

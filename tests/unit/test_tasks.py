@@ -1,10 +1,8 @@
-"""The state machine move by move, who may end an attempt, and the order in which ready tasks are taken."""
+"""The state machine move by move, and who may end an attempt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,14 +16,10 @@ from conductor.domain.tasks import (
     MOVES,
     Evidence,
     Move,
-    Obstacle,
-    Priority,
-    Seeker,
-    Task,
     TaskStatus,
 )
+from tests.support.records import task
 
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR_S = 3600.0
 MANY = settings(max_examples=100, deadline=None)
 
@@ -36,6 +30,7 @@ PENDING, CLAIMED, IN_PROGRESS, BLOCKED = (
     TaskStatus.BLOCKED,
 )
 COMPLETED, FAILED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED
+IN_REVIEW = TaskStatus.IN_REVIEW
 
 HELD_MOVES = {
     Move.START: IN_PROGRESS,
@@ -46,12 +41,14 @@ HELD_MOVES = {
     Move.LOSE: PENDING,
     Move.GIVE_UP: FAILED,
     Move.CANCEL: CANCELLED,
+    Move.SUBMIT: IN_REVIEW,
 }
 LEADS_TO: dict[TaskStatus, dict[Move, TaskStatus]] = {
-    PENDING: {Move.CLAIM: CLAIMED, Move.CANCEL: CANCELLED},
+    PENDING: {Move.CLAIM: CLAIMED, Move.CANCEL: CANCELLED, Move.CONCLUDE: COMPLETED},
     CLAIMED: HELD_MOVES,
     IN_PROGRESS: HELD_MOVES,
     BLOCKED: HELD_MOVES,
+    IN_REVIEW: {Move.ACCEPT: COMPLETED, Move.SEND_BACK: PENDING, Move.CANCEL: CANCELLED},
     COMPLETED: {Move.REOPEN: PENDING},
     FAILED: {Move.REOPEN: PENDING},
     CANCELLED: {Move.REOPEN: PENDING},
@@ -59,48 +56,6 @@ LEADS_TO: dict[TaskStatus, dict[Move, TaskStatus]] = {
 """OPERATIONS.md, "Tasks", written out."""
 
 PAIRS = [(status, move) for status in TaskStatus for move in Move]
-
-
-def task(**particulars: Any) -> Task:
-    plain = Task(
-        id="tsk_7f3kq2m9xd",
-        project_id="prj_a",
-        title="Do it",
-        description=None,
-        status=PENDING,
-        priority=Priority.MEDIUM,
-        dependencies=(),
-        files=(),
-        tags=(),
-        requires=(),
-        max_attempts=3,
-        created_by="member:mbr_a",
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    return replace(plain, **particulars)
-
-
-def best(ready: Sequence[Task], seeker: Seeker, now: datetime, aging_s: float = HOUR_S) -> Task:
-    return min(ready, key=lambda one: tasks.order(one, seeker, now, aging_s=aging_s))
-
-
-ADA = Seeker("ada", ("python", "sql"))
-
-ready_tasks = st.builds(
-    lambda number, priority, age_s, kept, requires: task(
-        id=f"tsk_{number}",
-        priority=priority,
-        created_at=NOW - timedelta(seconds=age_s),
-        reserved_for="ada" if kept else None,
-        requires=tuple(requires),
-    ),
-    st.integers(0, 99),
-    st.sampled_from(Priority),
-    st.integers(-60, 20_000),
-    st.booleans(),
-    st.sets(st.sampled_from(["python", "sql"])),
-)
 
 
 @pytest.mark.parametrize(("status", "move"), PAIRS, ids=[f"{status}-{move}" for status, move in PAIRS])
@@ -135,7 +90,8 @@ def test_a_task_that_is_moved_at_random_is_always_in_exactly_one_known_state(mov
             continue
 
         assert walking.status is LEADS_TO[walking.status].get(move, walking.status)
-        assert sum([walking.status is PENDING, walking.status in HELD, walking.status in CLOSED]) == 1
+        kinds = [walking.status in {PENDING, IN_REVIEW}, walking.status in HELD, walking.status in CLOSED]
+        assert sum(kinds) == 1
 
 
 def test_only_a_claim_makes_a_task_held_and_only_reopening_opens_a_closed_one() -> None:
@@ -174,6 +130,8 @@ def test_the_holder_of_the_present_attempt_may_end_it(status: TaskStatus) -> Non
         ),
         ({"status": PENDING, "attempt": 1}, "ada", 1, "is pending"),
         ({"status": COMPLETED, "holder": "ada", "attempt": 1}, "ada", 1, "You completed tsk_7f3kq2m9xd already"),
+        ({"status": IN_REVIEW, "holder": "ada", "attempt": 1}, "ada", 1, "You handed tsk_7f3kq2m9xd in already"),
+        ({"status": IN_REVIEW, "holder": "ada", "attempt": 2}, "bob", 1, "is in_review"),
         ({"status": FAILED, "attempt": 3}, "ada", 3, "is failed"),
         ({"status": CANCELLED, "attempt": 1}, "ada", 1, "is cancelled"),
         ({"status": PENDING, "attempt": 0}, "ada", 0, "is pending"),
@@ -245,23 +203,6 @@ def test_jitter_spreads_tasks_that_failed_together() -> None:
     assert (delays[0], delays[-1]) == (5.0, 9.5)
 
 
-@pytest.mark.parametrize(
-    ("particulars", "waits", "expected"),
-    [
-        ({}, [], None),
-        ({"requires": ("sql",)}, [], None),
-        ({"reserved_for": "ada"}, [], None),
-        ({"retry_at": NOW}, [], None),
-        ({"retry_at": NOW + timedelta(seconds=1)}, [], Obstacle.RETRY_LATER),
-        ({"reserved_for": "bob"}, [], Obstacle.ASSIGNED_ELSEWHERE),
-        ({"requires": ("sql", "rust")}, [], Obstacle.MISSING_CAPABILITY),
-        ({"requires": ("rust",), "reserved_for": "bob"}, ["tsk_b"], Obstacle.DEPENDENCIES),
-    ],
-)
-def test_an_obstacle_is_named(particulars: dict[str, Any], waits: list[str], expected: Obstacle | None) -> None:
-    assert tasks.obstacle(task(**particulars), ADA, NOW, waits) is expected
-
-
 def test_a_task_waits_for_all_that_is_not_completed_and_names_each_once() -> None:
     stands = {"a": COMPLETED, "b": FAILED, "c": PENDING, "d": CANCELLED, "e": COMPLETED, "f": CLAIMED}
     waiting = task(dependencies=("a", "b", "c", "gone"), blocked_on=("c", "d", "e", "f"))
@@ -273,73 +214,3 @@ def test_who_a_task_is_kept_for_is_shown_until_somebody_holds_it() -> None:
     assert task().assigned_to is None
     assert task(reserved_for="ada").assigned_to == "ada"
     assert task(reserved_for="ada", holder="bob").assigned_to == "bob"
-
-
-@given(st.lists(ready_tasks, max_size=8, unique_by=lambda one: one.id), st.randoms(use_true_random=False))
-@MANY
-def test_the_order_is_total_and_does_not_depend_on_where_it_starts(ready: list[Task], random: Any) -> None:
-    shuffled = list(ready)
-    random.shuffle(shuffled)
-
-    keys = [tasks.order(one, ADA, NOW, aging_s=HOUR_S) for one in ready]
-
-    assert len(set(keys)) == len(keys)
-    assert sorted(ready, key=lambda one: tasks.order(one, ADA, NOW, aging_s=HOUR_S)) == sorted(
-        shuffled, key=lambda one: tasks.order(one, ADA, NOW, aging_s=HOUR_S)
-    )
-
-
-@pytest.mark.parametrize(
-    ("better", "worse"),
-    [
-        ({"priority": Priority.HIGH}, {"priority": Priority.MEDIUM, "reserved_for": "ada", "requires": ("sql",)}),
-        ({"reserved_for": "ada"}, {"requires": ("python", "sql")}),
-        ({"requires": ("python", "sql")}, {"requires": ("python",)}),
-        ({"requires": ("python",)}, {"created_at": NOW - timedelta(minutes=50)}),
-        ({"created_at": NOW - timedelta(seconds=2)}, {"created_at": NOW - timedelta(seconds=1)}),
-        ({"id": "tsk_a"}, {"id": "tsk_b"}),
-    ],
-    ids=["priority", "kept for this agent", "closest match", "match before age", "age", "id"],
-)
-def test_the_finer_criterion_decides_where_the_coarser_are_equal(better: dict[str, Any], worse: dict[str, Any]) -> None:
-    one, other = task(**better), task(**worse)
-
-    assert best([other, one], ADA, NOW) is one
-
-
-@pytest.mark.parametrize(("hours", "wins"), [(0, False), (1, False), (2, False), (3, True), (4, True), (5, True)])
-def test_waiting_lifts_the_lowest_to_the_top_in_three_steps_and_past_it_in_four(hours: int, wins: bool) -> None:
-    waiting = task(id="tsk_z", priority=Priority.LOW, created_at=NOW - timedelta(hours=hours))
-    fresh = task(id="tsk_a", priority=Priority.CRITICAL, created_at=NOW)
-
-    assert (best([fresh, waiting], ADA, NOW) is waiting) is wins
-
-
-@given(ready_tasks, ready_tasks, st.floats(4, 100), st.floats(0, 1e6), st.sampled_from([60.0, HOUR_S, 1e5]))
-@MANY
-def test_nothing_made_four_steps_later_ever_goes_before_a_waiting_task(
-    waiting: Task, later: Task, steps: float, passed_s: float, aging_s: float
-) -> None:
-    waiting = replace(waiting, created_at=NOW)
-    later = replace(later, id="later", created_at=NOW + timedelta(seconds=steps * aging_s))
-    now = later.created_at + timedelta(seconds=passed_s)
-
-    assert best([later, waiting], ADA, now, aging_s) is waiting
-
-
-def test_the_lowest_task_is_taken_although_more_critical_ones_come_than_are_done() -> None:
-    lowest = task(id="tsk_lowest", priority=Priority.LOW)
-    ready, taken_before = [lowest], list[Task]()
-
-    # Two critical tasks every ten minutes come, and one is taken: the queue only grows.
-    for step in range(200):
-        now = NOW + timedelta(minutes=10 * step)
-        ready += [task(id=f"tsk_{step}.{n}", priority=Priority.CRITICAL, created_at=now) for n in range(2)]
-        taken = best(ready, ADA, now)
-        ready.remove(taken)
-        if taken is lowest:
-            break
-        taken_before.append(taken)
-
-    assert lowest not in ready
-    assert max(one.created_at for one in taken_before) <= NOW + timedelta(hours=4)
