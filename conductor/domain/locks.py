@@ -115,12 +115,12 @@ class LockTable:
 
     def of_agent(self, agent_id: str) -> list[Lease]:
         """List an agent's leases, the oldest first."""
-        held = [self._leases[key] for key in self._by_agent.get(agent_id, ())]
-        return sorted(held, key=lambda lease: (lease.acquired_at, lease.id))
+        return sorted((self._leases[key] for key in self._by_agent.get(agent_id, ())), key=_age)
 
     def of_task(self, task_id: str, agent_id: str) -> list[Lease]:
         """List the leases that an agent bound to a task."""
-        return [lease for lease in self.of_agent(agent_id) if lease.task_id == task_id]
+        bound = [lease for key in self._by_agent.get(agent_id, ()) if (lease := self._leases[key]).task_id == task_id]
+        return sorted(bound, key=_age)
 
     def put(self, lease: Lease) -> None:
         """Insert a lease, or replace the one of the same id."""
@@ -265,6 +265,10 @@ class LockTable:
     def _unindex(self, lease: Lease) -> None:
         for path in lease.paths:
             self._index.remove(lease.id, globs.parse(path))
+
+
+def _age(lease: Lease) -> tuple[datetime, str]:
+    return lease.acquired_at, lease.id
 
 
 def held_by(blockers: Sequence[Lease], wanted: Wanted, now: datetime) -> errors.LockHeld:
