@@ -84,7 +84,7 @@ class ProjectSettings:
     require_review: a completion waits for somebody else's review before it frees what depends on it.
     complete_parents: a task with subtasks is not claimed; it completes with the last of them.
     partial_match: an agent may be given a task although it lacks some of the capabilities that it requires.
-    max_held_tasks: tasks that one agent may hold at once; None: any number.
+    max_held_tasks: tasks that one agent may hold at once; None: as many as selection.MOST_HELD.
     auto_approve, auto_approve_listed: whose requests for access need no person; listed: agents' names or ids of
     enrolment tokens.
     team_only: only people of its teams, and people from admin up, see the project.

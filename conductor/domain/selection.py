@@ -79,9 +79,13 @@ class Place(NamedTuple):
 Candidate = tuple[Place, Task]
 
 
+MOST_HELD = 500
+"""Tasks an agent may hold where the project names no number: all it holds ends in one commit when it is lost."""
+
+
 def rules_of(settings: ProjectSettings, aging_s: float) -> Rules:
     """Give what a project chose, with the installation's ageing."""
-    return Rules(aging_s, settings.partial_match, settings.complete_parents, settings.max_held_tasks)
+    return Rules(aging_s, settings.partial_match, settings.complete_parents, settings.max_held_tasks or MOST_HELD)
 
 
 def seeker_of(agent: Agent) -> Seeker:

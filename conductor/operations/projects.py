@@ -56,7 +56,7 @@ class ProjectSettings(Wire):
     partial_match: bool | None = Field(
         default=None, description="agents may be given tasks although they lack some required capabilities"
     )
-    max_held_tasks: int | None = Field(default=None, ge=1, le=1000, description="tasks one agent may hold at once")
+    max_held_tasks: int | None = Field(default=None, ge=1, le=500, description="tasks one agent may hold at once")
     auto_approve: AutoApprove | None = Field(
         default=None, description="whose requests for access need no person: none, same_machine, listed"
     )
