@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from actors.commands import Command
 from conductor.domain.access import Caller
@@ -34,12 +34,20 @@ def urgent_bell(organization_id: str, project_id: str, agent_id: str) -> str:
     return f"urgent/{organization_id}/{project_id}/{agent_id}"
 
 
+def lock_bell(organization_id: str, project_id: str, agent_id: str) -> str:
+    """Name the bell that rings when an agent was granted what it waits for, or has lost its place."""
+    return f"lock/{organization_id}/{project_id}/{agent_id}"
+
+
+_AWAITED: Mapping[str, Callable[[str, str, str], str]] = {"read_messages": mail_bell, "acquire_lock": lock_bell}
+
+
 def awaited_by(command: Command) -> str:
     """Name the bell that a caller of this command waits for, when it is willing to wait."""
-    caller = command.caller
-    if caller is None or command.project_id is None or caller.agent_name is None:
+    caller, bell = command.caller, _AWAITED.get(command.operation)
+    if bell is None or caller is None or command.project_id is None or caller.agent_name is None:
         raise ValueError(f"nobody waits for {command.operation}")
-    return mail_bell(command.organization_id, command.project_id, caller.agent_name)
+    return bell(command.organization_id, command.project_id, caller.agent_name)
 
 
 class Ear:

@@ -18,7 +18,8 @@ class Call:
     project_id: '' for operations of an organisation. levels: the budgets that bound the caller. sight: what the daemon
     saw in the project's repository, as JSON; empty: it did not look. renewed: locks that this very call, as a sign of
     life, gave new life. wakes: who is to be woken once this is committed. waits: there is nothing yet for a caller that
-    is willing to wait. is_kept: the reply is kept for who asks again.
+    is willing to wait. ticket: its place in a queue. is_placed: which this call
+    has taken. is_kept: the reply is kept for who asks again.
     """
 
     caller: Caller
@@ -30,6 +31,8 @@ class Call:
     renewed: list[str] = field(default_factory=list)
     wakes: list[str] = field(default_factory=list)
     waits: bool = False
+    ticket: str = ""
+    is_placed: bool = False
     is_kept: bool = True
 
     @property

@@ -15,6 +15,7 @@ from actors.lock_manager import LockManager
 from actors.roster import Roster
 from conductor.domain import agents, errors, quotas, selection
 from conductor.domain.errors import NextStep
+from conductor.domain.in_the_way import Line
 from conductor.domain.locks import Lease, Mode, Wanted
 from conductor.domain.organizations import Project
 from conductor.domain.selection import Candidate, Obstacle, Reach, Rules
@@ -110,6 +111,7 @@ class Claims:
         raise self._nothing_ready(+why, agent.agent_id, reach)
 
     def _take(self, task: Task, agent: agents.Agent, request: ops.ClaimTask, call: Call) -> tuple[Task, list[Lease]]:
+        self._locks.waits.require_may_hold(task, agent.agent_id, call.now)
         leases = []
         if request.acquire_locks and task.files:
             leases.append(self._locks.acquire(self._wanted(task, agent, request), call))
@@ -125,11 +127,12 @@ class Claims:
     def _reach(self, agent: agents.Agent, call: Call) -> Reach:
         return Reach(
             agent,
-            self._locks.table,
+            Line(self._locks.table, self._locks.waits.queue, self._memory.tasks.get),
             call.levels,
             lambda: self._tokens(agent, call),
             self._locks.as_compared,
             call.now,
+            self._locks.zones(),
         )
 
     def _tokens(self, agent: agents.Agent, call: Call) -> quotas.TokenBudget | None:

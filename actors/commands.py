@@ -21,8 +21,13 @@ class Chore(StrEnum):
     TOUCH = "touch"
     TOKEN_USED = "token_used"
     TAKE_URGENT = "take_urgent"
+    LEAVE_QUEUE = "leave_queue"
     SIGN_OF_LIFE = "sign_of_life"
     FORGET = "forget"
+
+
+OF_ONE_CALLER = frozenset({Chore.LEVELS, Chore.TOUCH, Chore.TOKEN_USED, Chore.TAKE_URGENT, Chore.LEAVE_QUEUE})
+"""Chores that are done for a caller; the others concern a whole host."""
 
 
 class Command(NamedTuple):
@@ -48,6 +53,7 @@ class Outcome(NamedTuple):
     body: JSON of the reply or of the fault. line: one line of text. code: the error's code; None: done.
     levels: the answer of the chore LEVELS. wakes: who waits for what this has committed, by name.
     waits: there is nothing yet for a caller that is willing to wait. waited_s: how long one has waited.
+    ticket: the place in a queue with which a waiting caller asks again. is_placed: this command has taken it.
     """
 
     body: bytes
@@ -57,6 +63,8 @@ class Outcome(NamedTuple):
     wakes: tuple[str, ...] = ()
     waits: bool = False
     waited_s: float = 0.0
+    ticket: str = ""
+    is_placed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from actors import bells, pauses
+from actors import pauses
 from actors.commands import Chore, Command, Outcome
 from actors.fleet import Fleet
 from actors.places import Places
 from actors.reading.read import Read
 from actors.reading.table import READERS
 from actors.sights import Sights
+from actors.waiting_calls import Progress, WaitingCalls
 from conductor import telemetry
 from conductor.domain import errors, ids
 from conductor.domain.access import Caller, TokenKind
@@ -85,18 +86,30 @@ class Dispatcher:
         self._gate = pauses.Gate()
         usual_file = (known_profiles or profiles.known()).instruction_file
         self._sights = Sights(self.read, repositories or Repositories(), usual_file, store.clock)
+        self._waiting = WaitingCalls(fleet, self.read)
         self._readers = ThreadPoolExecutor(read_threads, thread_name_prefix="read")
         # Whoever asks for many slow reads waits for their own, and leaves the readers to everybody else.
         self._slow = asyncio.Semaphore(1)
         self._running_since: datetime = store.clock.now()
         self._touched: dict[str, float] = {}
 
-    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller, *, tells: bool = True) -> Answer:
-        """Carry out a call; every outcome is an answer. tells: the caller gets to see what is urgent with it."""
+    async def call(
+        self,
+        row: Operation[Any, Any],
+        arguments: bytes,
+        caller: Caller,
+        *,
+        tells: bool = True,
+        progress: Progress | None = None,
+    ) -> Answer:
+        """Carry out a call; every outcome is an answer.
+
+        tells: the caller gets to see what is urgent with it. progress: is told every few seconds how a call waits.
+        """
         began = time.perf_counter()
         waited_s = 0.0
         try:
-            outcome = await self._carry_out(row, arguments, caller)
+            outcome = await self._carry_out(row, arguments, caller, progress)
             waited_s = outcome.waited_s
             answer = Answer(outcome.body, outcome.line, outcome.code)
             if outcome.code is not None:
@@ -127,7 +140,9 @@ class Dispatcher:
         self._sights.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _carry_out(self, row: Operation[Any, Any], arguments: bytes, caller: Caller) -> Outcome:
+    async def _carry_out(
+        self, row: Operation[Any, Any], arguments: bytes, caller: Caller, progress: Progress | None
+    ) -> Outcome:
         if caller.role not in row.allowed:
             raise errors.Forbidden(
                 f"{row.name} is not for the role {caller.role}: it is for {', '.join(sorted(row.allowed))}.",
@@ -142,7 +157,7 @@ class Dispatcher:
             async with self._slow if row.is_slow else contextlib.nullcontext():
                 return await self.read(lambda store: self._read(row, request, acting, project_id, store))
         await self._require_open(row, acting, project_id)
-        return await self._write(row, request, arguments, acting, project_id)
+        return await self._write(row, request, arguments, acting, project_id, progress)
 
     async def _require_open(self, row: Operation[Any, Any], caller: Caller, project_id: str | None) -> None:
         """Refuse a call that stands still; that it came is a sign of life all the same. Raises Paused."""
@@ -173,7 +188,13 @@ class Dispatcher:
         return Outcome(reply.model_dump_json(exclude_none=True).encode(), reply.line())
 
     async def _write(
-        self, row: Operation[Any, Any], request: Request, arguments: bytes, caller: Caller, project_id: str | None
+        self,
+        row: Operation[Any, Any],
+        request: Request,
+        arguments: bytes,
+        caller: Caller,
+        project_id: str | None,
+        progress: Progress | None,
     ) -> Outcome:
         organization_id = caller.organization_id
         if row.founds:
@@ -189,7 +210,7 @@ class Dispatcher:
             sight = await self._sights.look(row, request, caller, project_id)
         command = Command(row.name, organization_id, project_id, caller, arguments, levels, sight)
         try:
-            outcome = await self._asked(command, getattr(request, "wait_s", 0))
+            outcome = await self._waiting.carry(command, request, progress)
         finally:
             # Also when it is not known whether it took effect.
             if row.name in pauses.CHANGING:
@@ -202,26 +223,6 @@ class Dispatcher:
         if not row.in_project and outcome.code is None:
             self._pass_on_sign_of_life(caller)
         return outcome
-
-    async def _asked(self, command: Command, wait_s: float) -> Outcome:
-        """Carry a command to its host; again when the bell rings that its caller waits for, until the time is over."""
-        if wait_s <= 0 or not self._fleet.bells.has_room(bells.awaited_by(command)):
-            return await self._fleet.run(command)
-        loop = asyncio.get_running_loop()
-        until, waited_s = loop.time() + wait_s, 0.0
-        with self._fleet.bells.listening(bells.awaited_by(command)) as ear:
-            while True:
-                ear.begin()
-                if waited_s > 0:
-                    await self.read(lambda store: _require_let_in(store, command))
-                outcome = await self._fleet.run(command)
-                if not outcome.waits or self._fleet.bells.is_closed:
-                    return outcome._replace(waited_s=waited_s)
-                began = loop.time()
-                has_rung = await ear.heard(until)
-                waited_s += loop.time() - began
-                if not has_rung or self._fleet.bells.is_closed:
-                    return outcome._replace(waited_s=waited_s)
 
     async def _urgent_notice(self, caller: Caller) -> str:
         """Take what is urgent for an agent, so that it is told once; whatever goes wrong here spoils no answer."""
@@ -294,12 +295,3 @@ def _new_organization(request: Request, caller: Caller, entropy: ids.Entropy) ->
 def _has_urgent(store: Store, caller: Caller) -> bool:
     with store.reading(caller.organization_id) as tx:
         return tx.notices.has(caller.project_id or "", caller.agent_name or "", URGENT)
-
-
-def _require_let_in(store: Store, command: Command) -> None:
-    """Refuse a caller whose token has ended while it waited. Raises Unauthenticated."""
-    token_id = command.caller.token_id if command.caller is not None else ""
-    with store.reading(command.organization_id) as tx:
-        token = tx.tokens.get(token_id)
-        if token is not None and not token.is_valid(tx.now):
-            raise errors.Unauthenticated("This token has ended while the call waited. Ask for access anew.")

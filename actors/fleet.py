@@ -186,6 +186,8 @@ class _Sender:
                 raise _unknown("The host failed", self._index) from None
             except HostLost as error:
                 log.warning("host_lost", host=self._index, attempt=attempt, error=str(error))
+                # What it had committed and not told may have been somebody's turn.
+                self._bells.doubt()
                 await self._wait()
         raise _unknown("The host was lost again and again", self._index)
 

@@ -23,7 +23,7 @@ from actors import replying
 from actors.bells import EVERY_BELL, urgent_bell
 from actors.buckets import bucket_for, buckets_of
 from actors.call import Call
-from actors.commands import Chore, Command, HostStats, Outcome
+from actors.commands import OF_ONE_CALLER, Chore, Command, HostStats, Outcome
 from actors.directory import Directory
 from actors.housekeeping import Housekeeping
 from actors.issuing import Issuer
@@ -225,7 +225,8 @@ class Host:
                     outcomes[place] = replying.stored(known[place])._replace(wakes=(EVERY_BELL,))
                     continue
                 tx = transaction.unit(command.organization_id)
-                outcomes[place], stored = self._one(command, tx, now)
+                outcome, stored = self._one(command, tx, now)
+                outcomes[place] = outcome._replace(wakes=(*outcome.wakes, *self._entered.take_rung()))
                 if stored is not None:
                     kept.setdefault(command.organization_id, {})[place] = stored
             expires_at = now + timedelta(minutes=self._settings.keys.retry_min)
@@ -244,7 +245,7 @@ class Host:
         writes = tx.writes
         call: Call | None = None
         try:
-            if command.operation in {Chore.LEVELS, Chore.TOUCH, Chore.TOKEN_USED, Chore.TAKE_URGENT}:
+            if command.operation in OF_ONE_CALLER:
                 return self._small_chore(command, tx, now)
             row = CATALOGUE[command.operation]
             request = row.request.model_validate_json(command.arguments, strict=True)
@@ -255,7 +256,10 @@ class Host:
                 if caller.kind is TokenKind.AGENT and caller.agent_name is not None:
                     call.renewed = room.touch(caller.agent_name, now, tx)
             writes = tx.writes
-            return self._answer(row, request, call)
+            answered = self._answer(row, request, call)
+            if row.in_project:
+                self._entered.present(command.organization_id, call.project_id).settle(now, tx)
+            return answered
         except errors.ConductorError as error:
             if tx.writes != writes:
                 raise BrokenPromise(f"{command.operation} wrote and then refused: {error.code}") from error
@@ -265,7 +269,7 @@ class Host:
     def _answer(self, row: Operation[Any, Any], request: Request, call: Call) -> tuple[Outcome, str | None]:
         key = getattr(request, "idempotency_key", None) if row.name != "record_cost" else None
         if key is not None:
-            body_hash = hashlib.sha256(request.model_dump_json(exclude={"idempotency_key"}).encode()).hexdigest()
+            body_hash = replying.hash_of(request)
             found = call.tx.replies.find(call.caller.scope_key, row.name, key)
             if found is not None:
                 if found[0] != body_hash:
@@ -281,6 +285,8 @@ class Host:
             reply.line(),
             wakes=tuple(dict.fromkeys(call.wakes)),
             waits=call.waits,
+            ticket=call.ticket,
+            is_placed=call.is_placed,
         )
         if not call.is_kept:
             self._count(row.name, "done")
@@ -326,10 +332,13 @@ class Host:
                 return Outcome(b"{}", "", None, self._quota_keeper.levels(call)), None
             case Chore.TAKE_URGENT:
                 return self._take_urgent(_caller_of(command), command.organization_id, _project_of(command), tx)
-            case Chore.TOUCH:
-                caller = _caller_of(command)
+            case Chore.TOUCH | Chore.LEAVE_QUEUE:
+                name = _caller_of(command).agent_name or ""
                 room = self._entered.enter(command.organization_id, _project_of(command), tx)
-                room.touch(caller.agent_name or "", now, tx)
+                if command.operation == Chore.TOUCH:
+                    room.touch(name, now, tx)
+                else:
+                    room.locks.leave_queue(command.arguments.decode(), name, now, tx)
             case _:
                 token = tx.tokens.get(command.arguments.decode())
                 if token is not None and token.used_at is None:
@@ -357,6 +366,7 @@ class Host:
                 self._keeping.sign_of_life()
                 return Outcome(b"{}", "")
             self._keeping.elapse()
+            return Outcome(b"{}", "", wakes=self._entered.take_rung())
         except Fenced:
             self._end_as_zombie()
         except Exception as error:  # noqa: BLE001  # a failing chore must not end the host

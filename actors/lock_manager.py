@@ -1,7 +1,8 @@
 """The lock manager: who leases what in one project.
 
 It decides by conductor.domain.locks on the table it keeps in memory, writes through the call's unit, then changes
-the table. Must never await another keeper, nor change the table before a refusal is out of the question.
+the table; who must wait has a place in the queue, see lock_waits. Must never await another keeper, nor change the table
+before a refusal is out of the question.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from actors import views
+from actors import lock_waits, views
 from actors.call import Call
-from conductor.domain import agents, errors, ids, paths
-from conductor.domain.locks import Grant, Lease, LeaseEnd, LockTable, Wanted, not_holder
-from conductor.domain.organizations import ConflictStrategy, Project
+from actors.lock_waits import LockWaits
+from conductor.domain import agents, errors, ids, lock_tickets, paths
+from conductor.domain.lock_tickets import Blockers, Ticket
+from conductor.domain.locks import SHOWN, Grant, Lease, LeaseEnd, LockTable, Mode, Wanted, not_holder
+from conductor.domain.organizations import Project
+from conductor.domain.verdicts import REFUSING
+from conductor.domain.zones import ZoneMap
 from conductor.operations import locks as ops
+from storage import touching
+from storage.lock_waits import WaitEnd
 from storage.unit_of_work import UnitOfWork
 
 MOST_WEIGHT = 512
@@ -24,15 +31,16 @@ MOST_WEIGHT = 512
 MOST_HELD_WEIGHT = 2_048
 """Weight of all patterns that one agent leases: what others' requests are compared with."""
 
-REFUSING = frozenset({ConflictStrategy.LOCK, ConflictStrategy.ZONE})
-"""Strategies under which a conflicting lease is refused; the others grant it and report the overlap."""
+MOST_AT_ROOT = 256
+"""Globs of an organisation that begin in the root folder, such as `**/*.md`: every path is compared with each."""
 
 
 class LockManager:
     """Keeps the leases of a project.
 
     project: gives the project as it is now. agent: gives an agent of it. lost_after_s: gives the silence after
-    which an agent's leases end. require_held: refuses a task that the agent does not hold.
+    which an agent's leases end. require_held: refuses a task that the agent does not hold. waits: makes the queue at
+    these leases. zones: gives the project's zones as they are now.
     """
 
     def __init__(
@@ -42,50 +50,60 @@ class LockManager:
         agent: Callable[[str], agents.Agent],
         lost_after_s: Callable[[], int],
         require_held: Callable[[str, str, UnitOfWork], None],
+        waits: Callable[[LockManager], LockWaits],
+        zones: Callable[[], ZoneMap],
     ) -> None:
         self.table = table
         self._project = project
         self._agent = agent
         self._lost_after_s = lost_after_s
         self._require_held = require_held
+        self.zones = zones
+        self.waits = waits(self)
 
     def acquire_lock(self, request: ops.AcquireLock, call: Call) -> ops.LockGrant:
-        """Grant a lease, or say who holds it."""
+        """Grant a lease, or say who holds it; who is willing to wait gets a place in the queue."""
         name = call.agent_name
         if request.task_id is not None:
             self._require_held(request.task_id, name, call.tx)
         wanted = Wanted(
             name, self.canonical(request.paths), request.mode, request.ttl_s, request.task_id, request.reason
         )
-        lease = self.acquire(wanted, call)
-        return ops.LockGrant(lock=views.lock(lease), lost_after_s=self._lost_after_s())
+        if request.ticket is not None:
+            return self._ask_again(request.ticket, wanted, request.wait_s, call)
+        # Who asks twice for the same waits once: it may have missed the first answer.
+        known = self.waits.queue.same_as(wanted, call.now) if request.wait_s > 0 else None
+        if known is not None:
+            return self._at_place(known, request.wait_s, call)
+        asked, blockers = self._asked(wanted, call)
+        if not blockers:
+            return self._granted(self._grant(wanted, call))
+        if request.wait_s == 0:
+            raise lock_waits.with_a_wait(lock_tickets.refusal(blockers, wanted, call.now), wanted)
+        ticket = self.waits.join(asked, request.wait_s, call.now, call.tx)
+        call.is_placed = True
+        return self._queued(ticket, request.wait_s, call)
 
     def acquire(self, wanted: Wanted, call: Call) -> Lease:
         """Decide, write and remember a lease; also for claims.
 
-        Raises LockHeld, ZoneDenied.
+        Raises LockHeld, ZoneDenied, Deadlock.
         """
-        self._require_bearable(wanted)
-        self.require_allowed(wanted.agent_id, wanted.paths)
-        project = self._project()
-        lease, kind = self.table.decide_acquire(
-            wanted,
-            project.id,
-            call.now,
-            lambda: call.tx.make_id(ids.Kind.LOCK),
-            refuse=self.refuses,
-        )
-        self._put(lease, kind, call.tx)
-        return lease
+        _, blockers = self._asked(wanted, call)
+        if blockers:
+            raise lock_tickets.refusal(blockers, wanted, call.now)
+        return self._grant(wanted, call)
 
     @property
     def refuses(self) -> bool:
         """Tell whether a conflicting lease is refused in this project, else granted and reported."""
         return self._project().conflict_strategy in REFUSING
 
-    def require_allowed(self, agent_id: str, patterns: Sequence[str]) -> None:
-        """Refuse patterns that reach outside what an agent may touch. Raises ZoneDenied."""
-        agents.require_allowed(self._agent(agent_id), patterns)
+    def require_allowed(self, agent_id: str, patterns: Sequence[str], mode: Mode = Mode.EXCLUSIVE) -> None:
+        """Refuse patterns outside what an agent may touch, or in a zone that bars it. Raises ZoneDenied."""
+        agent = self._agent(agent_id)
+        agents.require_allowed(agent, patterns)
+        self.zones().require_allowed(agent, patterns, changes=mode is Mode.EXCLUSIVE)
 
     def release_lock(self, request: ops.ReleaseLock, call: Call) -> ops.ReleasedLocks:
         """End leases: the caller's own, or with force anybody's."""
@@ -114,22 +132,26 @@ class LockManager:
         for lease in chosen_leases:
             self.end(lease, why, call.tx)
             self._tell(lease, why, call)
-        return ops.ReleasedLocks(released=[lease.id for lease in chosen_leases], granted_next=[])
+        granted = self.waits.hand_over(call.now, call.tx)
+        return ops.ReleasedLocks(released=[lease.id for lease in chosen_leases], granted_next=granted)
 
     def end(self, lease: Lease, why: LeaseEnd, tx: UnitOfWork) -> None:
-        """End one lease."""
+        """End one lease. Whoever ends some hands over what they free, see LockWaits.hand_over."""
         tx.locks.end(lease, why)
         self.table.drop(lease.id)
+        self.waits.lease_ended(lease, tx)
 
     def end_of_task(self, task_id: str, agent_id: str, tx: UnitOfWork) -> list[str]:
-        """End the leases that an agent bound to a task; returns their ids."""
+        """End the leases that an agent bound to a task, and its waits for it; returns the leases' ids."""
+        self.waits.leave_all(agent_id, tx, task_id=task_id)
         ended = self.table.of_task(task_id, agent_id)
         for lease in ended:
             self.end(lease, LeaseEnd.TASK_ENDED, tx)
         return [lease.id for lease in ended]
 
     def end_of_agent(self, agent_id: str, tx: UnitOfWork, why: LeaseEnd = LeaseEnd.AGENT_LOST) -> list[str]:
-        """End all leases of an agent that was lost, or may work here no more; returns their ids."""
+        """End all leases and waits of an agent that was lost, or may work here no more; returns the leases' ids."""
+        self.waits.leave_all(agent_id, tx)
         ended = self.table.of_agent(agent_id)
         for lease in ended:
             self.end(lease, why, tx)
@@ -144,7 +166,7 @@ class LockManager:
         return [lease.id for lease in renewed]
 
     def elapse(self, now: datetime, tx: UnitOfWork) -> None:
-        """End the leases whose time is over, and tell their agents."""
+        """End the leases and waits whose time is over, and tell the leases' agents."""
         for lease in self.table.expired(now):
             self.end(lease, LeaseEnd.EXPIRED, tx)
             tx.notices.leave(
@@ -153,6 +175,23 @@ class LockManager:
                 "lock_expired",
                 f"Your lock on {', '.join(lease.paths[:4])} expired: acquire it again before you edit there.",
             )
+        self.waits.overdue(now, tx, lambda lease, why: self.end(lease, why, tx))
+
+    def next_deadline(self) -> datetime | None:
+        """Give the time at which the next lease or wait ends."""
+        ends = (self.table.next_deadline(), self.waits.queue.next_deadline())
+        return min((at for at in ends if at is not None), default=None)
+
+    def leave_queue(self, ticket_id: str, agent_id: str, now: datetime, tx: UnitOfWork) -> None:
+        """Give up the place of a caller that has hung up; what was granted to it, or collected unheard, passes on."""
+        ticket = self.waits.queue.get(ticket_id)
+        if ticket is not None and ticket.agent_id == agent_id:
+            self.waits.leave(ticket, WaitEnd.LEFT, tx)
+        lock_id = ticket.lock_id if ticket is not None else self.waits.collected.get(ticket_id)
+        lease = self.table.get(lock_id) if lock_id is not None else None
+        if lease is not None and lease.agent_id == agent_id:
+            self.end(lease, LeaseEnd.NOT_COLLECTED, tx)
+        self.waits.hand_over(now, tx)
 
     def canonical(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Bring paths of a request into the one form that is compared."""
@@ -178,6 +217,115 @@ class LockManager:
         if held + asked > MOST_HELD_WEIGHT:
             raise _too_heavy("Your patterns together", held + asked, MOST_HELD_WEIGHT)
 
+    def _require_few_at_root(self, wanted: Wanted, tx: UnitOfWork) -> None:
+        """Refuse one more glob that begins in the root folder where there are many: all are tried each time."""
+        asked = {path for path in wanted.paths if touching.place_of(path) == touching.AT_ROOT}
+        if not asked:
+            return
+        asked -= {path for lease in self.table.of_agent(wanted.agent_id) for path in lease.paths}
+        held = tx.locks.touching.count_at_root() if asked else 0
+        if asked and held + len(asked) > MOST_AT_ROOT:
+            raise errors.PathInvalid(
+                f"{sorted(asked)[0]} begins with a wildcard, and {held} such patterns are leased in your organization "
+                f"(at most {MOST_AT_ROOT}): begin with a folder, such as src/, or name the files.",
+                facts={"path": sorted(asked)[0], "held": held, "most": MOST_AT_ROOT},
+            )
+
+    def _asked(self, wanted: Wanted, call: Call) -> tuple[Ticket, Blockers]:
+        """Give the place that a request would have, and what keeps it from being granted.
+
+        Raises PathInvalid, ZoneDenied; Deadlock when its very grant would keep waiting whom the agent waits for.
+        """
+        self._require_bearable(wanted)
+        self.require_allowed(wanted.agent_id, wanted.paths, wanted.mode)
+        self._require_few_at_root(wanted, call.tx)
+        asked = self.waits.asked(wanted, call.now, lambda: call.tx.make_id(ids.Kind.TICKET))
+        if not self.refuses:
+            return asked, Blockers((), ())
+        blockers = self.waits.blockers(asked, call.now, call.tx)
+        if not blockers and self.waits.waits_somewhere(wanted.agent_id, call.now):
+            self.waits.require_no_cycle(asked, call.now)
+        return asked, blockers
+
+    def _grant(self, wanted: Wanted, call: Call) -> Lease:
+        lease, kind = self.table.decide_acquire(
+            wanted,
+            self._project().id,
+            call.now,
+            lambda: call.tx.make_id(ids.Kind.LOCK),
+            refuse=self.refuses,
+            bars=self._bars(wanted, call.now),
+        )
+        self._put(lease, kind, call.tx)
+        if kind is not Grant.NEW:
+            self.waits.told_of(lease, call.tx)
+        return lease
+
+    def _bars(self, wanted: Wanted, now: datetime) -> Callable[[Wanted], bool] | None:
+        return (lambda whole: self.waits.queue.bars(whole, wanted, self.table, now)) if self.refuses else None
+
+    def _ask_again(self, ticket_id: str, wanted: Wanted, wait_s: int, call: Call) -> ops.LockGrant:
+        """Answer a caller that comes with its ticket."""
+        ticket = self.waits.queue.get(ticket_id)
+        if ticket is None or ticket.agent_id != wanted.agent_id:
+            return self._granted(self._collected_before(ticket_id, wanted, call))
+        if (ticket.paths, ticket.mode) != (wanted.paths, wanted.mode):
+            raise errors.Invalid(
+                f"Ticket {ticket.id} is a place for {', '.join(ticket.paths[:SHOWN])} ({ticket.mode}), not for this. "
+                "Ask with its paths and mode, or without a ticket.",
+                facts={"ticket": ticket.id, "paths": list(ticket.paths), "mode": ticket.mode.value},
+            )
+        return self._at_place(ticket, wait_s, call)
+
+    def _collected_before(self, ticket_id: str, wanted: Wanted, call: Call) -> Lease:
+        """Give the lease that a caller without a place holds already: the answer that told of it may have been lost.
+
+        Raises NotFound.
+        """
+        lease, kind = self.table.decide_acquire(wanted, self._project().id, call.now, lambda: "", refuse=False)
+        if kind is Grant.RENEWED:
+            self._put(lease, kind, call.tx)
+            return lease
+        raise errors.NotFound(
+            f"No place {ticket_id} of yours in the queue: it was not renewed in time, was given up, or its grant was "
+            "not collected. Ask again without ticket for a new place.",
+            facts={"ticket": ticket_id},
+            next=[
+                errors.NextStep(
+                    "acquire_lock", {"paths": list(wanted.paths), "mode": wanted.mode.value}, "ask for it anew"
+                )
+            ],
+        )
+
+    def _at_place(self, ticket: Ticket, wait_s: int, call: Call) -> ops.LockGrant:
+        """Give what was granted at a place, or say how it stands there."""
+        if ticket.lock_id is None:
+            ticket = self.waits.renew(ticket, wait_s, call.now, call.tx)
+            # Nobody told the queue that an agent may go on which it had passed over.
+            self.waits.freed(ticket.paths)
+            self.waits.hand_over(call.now, call.tx)
+            ticket = self.waits.queue.get(ticket.id) or ticket
+        lease = self.table.get(ticket.lock_id) if ticket.lock_id is not None else None
+        if lease is None:
+            return self._queued(ticket, wait_s, call)
+        self.waits.leave(ticket, WaitEnd.COLLECTED, call.tx)
+        return self._granted(lease)
+
+    def _granted(self, lease: Lease) -> ops.LockGrant:
+        return ops.LockGrant(lock=views.lock(lease), lost_after_s=self._lost_after_s())
+
+    def _queued(self, ticket: Ticket, wait_s: int, call: Call) -> ops.LockGrant:
+        # Not kept for who asks again after a failure: it finds its place, and waits on.
+        call.waits, call.ticket, call.is_kept = wait_s > 0, ticket.id, False
+        blockers = self.waits.blockers(ticket, call.now, call.tx)
+        return ops.LockGrant(
+            status=ops.GrantStatus.QUEUED,
+            ticket=ticket.id,
+            position=self.waits.queue.position(ticket, call.now),
+            holders=[views.lock(lease) for lease in blockers.leases[:SHOWN]],
+            eta_s=lock_waits.eta_s(blockers, call.now),
+        )
+
     def _put(self, lease: Lease, kind: Grant, tx: UnitOfWork) -> None:
         tx.locks.grant(lease, kind)
         self.table.put(lease)
@@ -191,9 +339,11 @@ class LockManager:
                 self._tell(before, why, call)
                 ended.append(before.id)
             else:
-                call.tx.locks.narrow(after, sorted(set(before.paths) - set(after.paths)))
+                released = sorted(set(before.paths) - set(after.paths))
+                call.tx.locks.narrow(after, released)
                 self.table.put(after)
-        return ops.ReleasedLocks(released=ended, granted_next=[])
+                self.waits.freed(released)
+        return ops.ReleasedLocks(released=ended, granted_next=self.waits.hand_over(call.now, call.tx))
 
     def _releasable(self, lock_id: str, force: bool, call: Call) -> Lease:
         lease = self.table.get(lock_id)

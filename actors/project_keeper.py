@@ -15,6 +15,7 @@ from actors.mailbox import Mailbox
 from actors.onboarding import OnboardingKeeper
 from actors.registrar import EndAll, Registrar
 from actors.roster import Roster
+from actors.zoning import Zoning
 from conductor.domain import errors, organizations, paths
 from conductor.domain.errors import NextStep
 from conductor.domain.events import EventKind
@@ -26,13 +27,14 @@ from conductor.operations import checks as check_ops
 from conductor.operations import messages as message_ops
 from conductor.operations import onboarding as onboarding_ops
 from conductor.operations import projects as project_ops
+from conductor.operations import zones as zone_ops
 
 
 class ProjectKeeper:
     """Keeps a project.
 
     changed: is told of the project's new state. request_expires_h: how long a request for access waits. profiles: what
-    is known of kinds of agents. end_all: ends what an agent holds.
+    is known of kinds of agents. end_all: ends what an agent holds. zoning: the project's zones.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ProjectKeeper:
         profiles: Profiles,
         mailbox: Mailbox,
         end_all: EndAll,
+        zoning: Zoning,
     ) -> None:
         self.project = project
         self._roster = roster
@@ -52,6 +55,7 @@ class ProjectKeeper:
         self._changed = changed
         self._onboarding = OnboardingKeeper(self._project)
         self._mailbox = mailbox
+        self._zoning = zoning
 
     def update_project(self, request: project_ops.UpdateProject, call: Call) -> project_ops.Project:
         """Change what is given, leave the rest."""
@@ -126,6 +130,18 @@ class ProjectKeeper:
         """Put an agent out."""
         return self._registrar.revoke(request, call)
 
+    def set_zones(self, request: zone_ops.SetZones, call: Call) -> zone_ops.Zones:
+        """Say whose which part of the repository is."""
+        reply = self._zoning.set(request, self._path, call)
+        self._changed(self.project)
+        return reply
+
+    def set_path_rules(self, request: zone_ops.SetPathRules, call: Call) -> zone_ops.PathRules:
+        """Say which paths an agent may touch."""
+        reply = self._registrar.set_rules(request, call)
+        self._changed(self.project)
+        return reply
+
     def send_message(self, request: message_ops.SendMessage, call: Call) -> message_ops.SentMessage:
         """Send a message."""
         return self._mailbox.send(request, call)
@@ -159,6 +175,7 @@ class ProjectKeeper:
             )
             if spelt != agent:
                 self._roster.save(spelt, call.tx)
+        self._zoning.respell(self._path, call.tx)
 
     def _path(self, text: str) -> str:
         roots = [self.project.root_path] if self.project.root_path else []

@@ -17,7 +17,7 @@ from actors.call import Call
 from actors.issuing import Issuer, revoke
 from actors.onboarding import named_file
 from actors.roster import Roster
-from conductor.domain import access, agents, errors, ids
+from conductor.domain import access, agents, errors, ids, zones
 from conductor.domain.access import ADMIN_UP, AGENT_ROLES, Role
 from conductor.domain.agents import AccessRequest, Agent, AgentStatus, Health, RequestStatus
 from conductor.domain.errors import NextStep
@@ -26,6 +26,7 @@ from conductor.domain.organizations import Project
 from conductor.integrations.coding_agents import Profiles
 from conductor.operations import access as access_ops
 from conductor.operations import agents as agent_ops
+from conductor.operations import zones as zone_ops
 from storage.unit_of_work import UnitOfWork
 
 EndAll = Callable[[Agent, datetime, UnitOfWork], tuple[list[str], list[str]]]
@@ -196,6 +197,27 @@ class Registrar:
             released=released,
         )
 
+    def set_rules(self, request: zone_ops.SetPathRules, call: Call) -> zone_ops.PathRules:
+        """Say which paths an agent may touch; what is left out stays. A lead gives no more than it has itself."""
+        before = self._roster.get(request.agent_id)
+        self._require_grant(call, before.role)
+        allowed, denied = before.allowed_paths, before.denied_paths
+        if request.allowed_paths is not None:
+            allowed = self._paths(request.allowed_paths)
+        if request.denied_paths is not None:
+            denied = self._paths(request.denied_paths)
+        denied = self._require_within_own(call, allowed, denied)
+        if (allowed, denied) != (before.allowed_paths, before.denied_paths):
+            agent = replace(before, allowed_paths=allowed, denied_paths=denied, updated_at=call.now)
+            self._keep_agent(agent, is_new=False, tx=call.tx)
+            call.tx.notices.leave(
+                agent.project_id,
+                agent.agent_id,
+                "path_rules",
+                "Which paths you may touch was changed: ask check_paths before your next edit.",
+            )
+        return zone_ops.PathRules(agent_id=before.agent_id, allowed_paths=list(allowed), denied_paths=list(denied))
+
     def _let_in(self, approved: AccessRequest, call: Call) -> Agent:
         """Make the agent of a request that a rule of the project approved; nobody has its name yet."""
         agent = replace(
@@ -203,7 +225,7 @@ class Registrar:
             name=approved.name,
             model=approved.model,
             role=approved.requested_role,
-            **self._profiled(approved.agent_type, approved.provider, approved.capabilities),
+            **self._profiled(approved.agent_type, approved.provider, _without_teams(approved.capabilities)),
         )
         self._keep_agent(agent, is_new=True, tx=call.tx)
         return agent
@@ -281,3 +303,8 @@ class Registrar:
 
     def _paths(self, texts: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted({self._path(text) for text in texts}))
+
+
+def _without_teams(capabilities: Sequence[str]) -> list[str]:
+    """Leave out the teams that an agent says it belongs to: they own zones, and only people put it into one."""
+    return [capability for capability in capabilities if not capability.startswith(zones.TEAM)]

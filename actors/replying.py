@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import orjson
@@ -10,7 +11,9 @@ from actors.commands import Command, Outcome
 from conductor.domain import errors
 from conductor.domain.access import Role
 from conductor.operations.faults import fault_of
-from conductor.operations.row import Reply
+from conductor.operations.row import Reply, Request
+
+_NOT_ASKED = {"idempotency_key", "wait_s", "ticket"}
 
 
 def refusal(error: errors.ConductorError) -> Outcome:
@@ -29,6 +32,11 @@ def gone(command: Command) -> Outcome:
             )
         )
     return refusal(errors.Unauthenticated("The organization of this token was deleted: it lets nobody in any more."))
+
+
+def hash_of(request: Request) -> str:
+    """Give the hash of what a request asks for: who waits asks again with another ticket and another wait."""
+    return hashlib.sha256(request.model_dump_json(exclude=_NOT_ASKED).encode()).hexdigest()
 
 
 def to_store(reply: Reply, outcome: Outcome, carries_token: bool) -> str:

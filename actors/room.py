@@ -7,23 +7,28 @@ transaction fails the whole room is dropped and loaded anew: memory is never pat
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from actors import lock_waits
 from actors.agent import Agent
 from actors.board_memory import BoardMemory
 from actors.checkpointing import Checkpointing
 from actors.issuing import Issuer
 from actors.lock_manager import LockManager, survived
+from actors.lock_waits import LockWaits
 from actors.mailbox import Mailbox
 from actors.places import no_project
 from actors.project_keeper import ProjectKeeper
 from actors.roster import Roster
 from actors.task_board import TaskBoard
+from actors.zoning import Zoning
 from conductor.domain import agents
 from conductor.domain.agents import AgentStatus, SessionEnd
 from conductor.domain.events import EventKind
+from conductor.domain.lock_queue import LockQueue
+from conductor.domain.lock_tickets import Ticket
 from conductor.domain.locks import Lease, LeaseEnd, LockTable
 from conductor.domain.organizations import Project
 from conductor.domain.tasks import Task
@@ -54,9 +59,20 @@ class Room:
     """The keepers of one project."""
 
     def __init__(
-        self, project: Project, tx: UnitOfWork, settings: Settings, issuer: Issuer, start: Start, *, is_first: bool
+        self,
+        project: Project,
+        tx: UnitOfWork,
+        settings: Settings,
+        issuer: Issuer,
+        start: Start,
+        ring: Callable[[str], None],
+        *,
+        is_first: bool,
     ) -> None:
-        """Activate from the store. is_first: for the first time in this run, so that a stop is reckoned with."""
+        """Activate from the store. is_first: for the first time in this run, so that a stop is reckoned with.
+
+        ring: is told the bells of whoever waits for what is done here otherwise than in answer to a call.
+        """
         self._settings = settings
         now = tx.now
         grace_until = start.began_at + timedelta(seconds=settings.leases.start_grace_s)
@@ -72,6 +88,7 @@ class Room:
         stopped_at = start.stopped_at if is_first else None
         self._profiles = coding_agents.known(settings.agents.profiles)
         self.mailbox = Mailbox(project.id, self.roster)
+        self.zoning = Zoning(project.id, tx.zones.of_project(project.id), self.roster)
         self.keeper = ProjectKeeper(
             project,
             self.roster,
@@ -81,16 +98,20 @@ class Room:
             self._profiles,
             self.mailbox,
             self._put_out,
+            self.zoning,
         )
         table = LockTable(
             self._leases(project.id, tx, stopped_at, now), fencing_token=tx.locks.highest_token(project.id)
         )
+        queue = LockQueue(self._tickets(project.id, tx, stopped_at, now), aging_s=settings.tasks.aging_s)
         self.locks = LockManager(
             table,
             self._project,
             self.roster.get,
             lambda: self.roster.lost_after_s,
             self._require_held,
+            lambda locks: LockWaits(project.id, locks, queue, self.roster.find, lambda: self.board.memory, ring),
+            lambda: self.zoning.map,
         )
         memory = BoardMemory(
             self._tasks(project.id, tx, stopped_at, now), lambda others: tx.tasks.statuses(project.id, list(others))
@@ -136,10 +157,15 @@ class Room:
             self._lose(agent, now, tx)
         self.locks.elapse(now, tx)
         self.board.elapse(now, tx)
+        self.settle(now, tx)
+
+    def settle(self, now: datetime, tx: UnitOfWork) -> None:
+        """Hand over what a command, or time, has freed; the last thing of each."""
+        self.locks.waits.hand_over(now, tx)
 
     def next_deadline(self) -> datetime | None:
         """Give the time at which something here will end."""
-        ends = (self.roster.next_deadline(), self.locks.table.next_deadline(), self.board.memory.next_deadline())
+        ends = (self.roster.next_deadline(), self.locks.next_deadline(), self.board.memory.next_deadline())
         return min((at for at in ends if at is not None), default=None)
 
     @property
@@ -196,6 +222,7 @@ class Room:
 
     def _project_changed(self, project: Project) -> None:
         self.roster.lose_after(self._lost_after_s(project))
+        self.locks.waits.all_freed()
 
     def _lost_after_s(self, project: Project) -> int:
         return project.settings.lost_after_s or self._settings.leases.lost_after_s
@@ -215,6 +242,14 @@ class Room:
         for before, after in zip(stored, kept, strict=True):
             if after != before:
                 tx.locks.renew(after)
+        return kept
+
+    def _tickets(self, project_id: str, tx: UnitOfWork, stopped_at: datetime | None, now: datetime) -> Sequence[Ticket]:
+        stored = tx.lock_waits.of_project(project_id)
+        kept = lock_waits.survived(stored, stopped_at, now, self._settings.leases.restart_grace_s)
+        for before, after in zip(stored, kept, strict=True):
+            if after != before:
+                tx.lock_waits.save(after)
         return kept
 
     def _tasks(self, project_id: str, tx: UnitOfWork, stopped_at: datetime | None, now: datetime) -> list[Task]:
@@ -238,10 +273,17 @@ class Room:
 
 
 def activate(
-    project_id: str, tx: UnitOfWork, settings: Settings, issuer: Issuer, start: Start, *, is_first: bool
+    project_id: str,
+    tx: UnitOfWork,
+    settings: Settings,
+    issuer: Issuer,
+    start: Start,
+    ring: Callable[[str], None],
+    *,
+    is_first: bool,
 ) -> Room:
     """Load a project's room. Raises NotFound when there is no such project."""
     project = tx.projects.get(project_id)
     if project is None:
         raise no_project(project_id)
-    return Room(project, tx, settings, issuer, start, is_first=is_first)
+    return Room(project, tx, settings, issuer, start, ring, is_first=is_first)

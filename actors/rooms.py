@@ -32,6 +32,7 @@ class Rooms:
         self._opened: set[Key] = set()
         self._touched: set[Key] = set()
         self._due = Deadlines()
+        self._rung: list[str] = []
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -53,7 +54,9 @@ class Rooms:
         room = self._rooms.get(key)
         if room is None:
             is_first = key not in self._opened
-            room = activate(project_id, tx, self._settings, self._issuer, self._start, is_first=is_first)
+            room = activate(
+                project_id, tx, self._settings, self._issuer, self._start, self._rung.append, is_first=is_first
+            )
             self._rooms[key] = room
         if key not in self._touched:
             self._touched.add(key)
@@ -85,6 +88,12 @@ class Rooms:
         for key in self._touched:
             self._rooms.pop(key, None)
         self._touched.clear()
+
+    def take_rung(self) -> tuple[str, ...]:
+        """Give the bells that were rung since this was last asked; one for what was rolled back harms nobody."""
+        rung = tuple(dict.fromkeys(self._rung))
+        self._rung.clear()
+        return rung
 
     def due(self, now: datetime) -> Iterable[Key]:
         """List the rooms in which time has ended something."""

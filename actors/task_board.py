@@ -56,7 +56,7 @@ class TaskBoard:
         self._attempts = Attempts(memory, locks, roster, settings, jitter)
         self._claims = Claims(memory, locks, roster, self._attempts, project, settings)
         self._subtasks = Subtasks(memory, self._attempts, project)
-        self._changes = TaskChanges(memory, self._attempts, self._subtasks)
+        self._changes = TaskChanges(memory, self._attempts, self._subtasks, locks.waits.require_may_wait)
         self._reviewing = Reviewing(self._attempts, self._subtasks, roster)
         self._reassigning = Reassigning(memory, locks, roster, self._attempts, project, thresholds)
         self._verifying = Verifying(locks, project)

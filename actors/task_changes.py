@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from actors.attempts import Attempts
@@ -21,9 +22,16 @@ _LEADS_OWN = ("dependencies", "due_at", "assigned_to")
 
 
 class TaskChanges:
-    """Changes of one project's tasks."""
+    """Changes of one project's tasks. require_may_wait: refuses a declared wait that would never end."""
 
-    def __init__(self, memory: BoardMemory, attempts: Attempts, subtasks: Subtasks) -> None:
+    def __init__(
+        self,
+        memory: BoardMemory,
+        attempts: Attempts,
+        subtasks: Subtasks,
+        require_may_wait: Callable[[Task, datetime], None],
+    ) -> None:
+        self._require_may_wait = require_may_wait
         self._memory = memory
         self._attempts = attempts
         self._subtasks = subtasks
@@ -141,6 +149,7 @@ class TaskChanges:
             wanted = request.dependencies if request.dependencies is not None else task.dependencies
             self._require_no_cycle(task, [*wanted, *waits], call)
         moved = replace(changed, status=status, blocked_on=waits)
+        self._require_may_wait(moved, call.now)
         return self._keep(task, moved, request.dependencies, EventKind.TASK_UPDATED, call)
 
     def _reopen(self, task: Task, changed: Task, request: ops.UpdateTask, call: Call) -> Task:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 
-from conductor.domain import agents, events, locks, money, organizations, pauses, tasks
+from conductor.domain import agents, events, lock_tickets, locks, money, organizations, pauses, tasks
 from conductor.domain.access import Caller
 from conductor.domain.quotas import Level, Scope, Window
 from conductor.operations import access as access_ops
@@ -126,6 +126,18 @@ def lock(lease: locks.Lease) -> lock_ops.Lock:
         token=lease.token,
         acquired_at=lease.acquired_at,
         expires_at=lease.expires_at,
+    )
+
+
+def waiting(ticket: lock_tickets.Ticket, position: int) -> lock_ops.Waiting:
+    """Show a place in the queue."""
+    return lock_ops.Waiting(
+        ticket=ticket.id,
+        agent_id=ticket.agent_id,
+        paths=list(ticket.paths),
+        mode=ticket.mode,
+        position=position,
+        since=ticket.since,
     )
 
 

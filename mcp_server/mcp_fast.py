@@ -93,7 +93,7 @@ def _read(request: Request, body: bytes) -> _Call | None:
     message = _parsed(body)
     params = _params_of(message) if isinstance(message, dict) else None
     row = tools.ROWS.get(params["name"]) if params is not None else None
-    if params is None or row is None:
+    if params is None or row is None or _wants_progress(params, row):
         return None
     version = headers.get(b"mcp-protocol-version")
     is_modern = version in _MODERN
@@ -125,6 +125,11 @@ def _params_of(message: dict[str, Any]) -> dict[str, Any] | None:
         and _is_plain(params.get("_meta", {}))
     )
     return params if is_usual else None
+
+
+def _wants_progress(params: dict[str, Any], row: Operation[Any, Any]) -> bool:
+    """Tell whether a call waits and its client wants to hear how: only a stream can carry that."""
+    return "progressToken" in params.get("_meta", {}) and waiting.may_take_long(row, params.get("arguments"))
 
 
 @functools.lru_cache(maxsize=64)

@@ -37,7 +37,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Message, Receive
 
 from conductor.domain.access import Caller
-from mcp_server import prompts, resources, tools
+from mcp_server import prompts, resources, tools, waiting
 from mcp_server.asking import Asking
 from mcp_server.limits import Bodies
 from mcp_server.serving import Answer, Dispatcher, Request
@@ -111,7 +111,8 @@ class SdkEndpoint:
         row = tools.ROWS.get(params.name)
         if row is None:
             raise MCPError(INVALID_PARAMS, "There is no such tool: tools/list names those that you may call.")
-        answer = await self._dispatcher.call(row, _as_json(params.arguments or {}), _caller(context))
+        progress = context.session.report_progress if waiting.may_take_long(row, params.arguments) else None
+        answer = await self._dispatcher.call(row, _as_json(params.arguments or {}), _caller(context), progress=progress)
         return CallToolResult(
             content=[TextContent(text=text) for text in (answer.line, answer.body.decode(), *_notices(answer))],
             structured_content=orjson.loads(tools.structured(answer)),

@@ -7,7 +7,7 @@ decided once, behind `Dispatcher`, so that no face can decide it differently. No
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -47,13 +47,26 @@ class Answer(Protocol):
     def notice(self) -> str: ...
 
 
+Progress = Callable[[float, float, str], Awaitable[None]]
+"""Is told how many seconds a call has waited, how many it is willing to, and where it stands."""
+
+
 class Dispatcher(Protocol):
     """The one way to every operation: validates strictly, asks for permission, acts, meters."""
 
-    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller, *, tells: bool = True) -> Answer:
+    async def call(
+        self,
+        row: Operation[Any, Any],
+        arguments: bytes,
+        caller: Caller,
+        *,
+        tells: bool = True,
+        progress: Progress | None = None,
+    ) -> Answer:
         """Answer a call; arguments: JSON as it came. Never raises for what a caller did.
 
-        tells: the caller gets to see the answer's notice; without it nothing urgent is taken along.
+        tells: the caller gets to see the answer's notice; without it nothing urgent is taken along. progress: is told
+        every few seconds how a call waits.
         """
         ...
 

@@ -19,6 +19,12 @@ WAITING = frozenset(row.name for row in catalogue.CATALOGUE.values() if "wait_s"
 """Operations whose caller may say how long it is willing to wait."""
 
 
+def may_take_long(row: Operation[Any, Any], arguments: object) -> bool:
+    """Tell whether a caller says that it is willing to wait."""
+    wait_s = arguments.get("wait_s", 0) if isinstance(arguments, dict) else 0
+    return row.name in WAITING and isinstance(wait_s, int) and wait_s > 0
+
+
 async def answered(dispatcher: Dispatcher, row: Operation[Any, Any], arguments: bytes, request: Request) -> Answer:
     """Call an operation for a request. Raises ClientGone when its caller hung up before the answer."""
     if row.name not in WAITING:

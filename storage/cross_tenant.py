@@ -79,12 +79,13 @@ class CrossTenant:
         return self._connection.execute(select(table.c.organization_id).order_by(*order).limit(1)).scalar()
 
     def projects_with_deadlines(self) -> list[tuple[str, str]]:
-        """List organisation and project of everything that time can end: live locks, held tasks, resting tasks."""
-        locks, tasks = tables.locks, tables.tasks
+        """List organisation and project of everything that time can end: live locks, waits, held tasks."""
+        locks, waits, tasks = tables.locks, tables.lock_waits, tables.tasks
         open_tasks = not_(tasks.c.status.in_(sorted(CLOSED)))
         rows = self._connection.execute(
             union(
                 select(locks.c.organization_id, locks.c.project_id),
+                select(waits.c.organization_id, waits.c.project_id),
                 select(tasks.c.organization_id, tasks.c.project_id).where(open_tasks, tasks.c.status.in_(sorted(HELD))),
             )
         ).all()

@@ -10,6 +10,7 @@ from conductor.domain.locks import Grant, Lease, LeaseEnd
 from storage import pages, tables
 from storage.columns import to_micros
 from storage.records import LEASE
+from storage.touching import Touching, place_of
 from storage.unit import Unit
 
 _locks = tables.locks
@@ -21,6 +22,7 @@ class Locks:
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
+        self.touching = Touching(unit)
 
     def grant(self, lease: Lease, kind: Grant) -> None:
         """Keep a granted lease, its fences where the token is new, and the event."""
@@ -40,8 +42,10 @@ class Locks:
                         "path": path,
                         "agent_id": lease.agent_id,
                         "token": lease.token,
+                        "place": place_of(path),
                     },
                 )
+            self.touching.keep(lease, is_new=kind is Grant.NEW)
         unit.record(
             EventKind.LOCK_RENEWED if kind is Grant.RENEWED else EventKind.LOCK_GRANTED,
             lease.id,
@@ -62,6 +66,7 @@ class Locks:
     def narrow(self, lease: Lease, released: list[str]) -> None:
         """Keep a lease that lost some of its paths."""
         self._unit.save_record(LEASE, lease)
+        self.touching.forget(lease, released)
         self._unit.record(
             EventKind.LOCK_RELEASED,
             lease.id,
@@ -74,6 +79,7 @@ class Locks:
     def end(self, lease: Lease, why: LeaseEnd) -> None:
         """Take out a lease that has ended, and say why."""
         self._unit.delete(_locks, {"organization_id": self._unit.organization_id, "id": lease.id})
+        self.touching.forget(lease, lease.paths)
         self._unit.record(
             EventKind.LOCK_EXPIRED if why is LeaseEnd.EXPIRED else EventKind.LOCK_RELEASED,
             lease.id,

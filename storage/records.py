@@ -12,7 +12,18 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table
 
-from conductor.domain import agents, beads, checkpoints, locks, messages, organizations, pauses, quotas, tasks
+from conductor.domain import (
+    agents,
+    beads,
+    checkpoints,
+    lock_tickets,
+    locks,
+    messages,
+    organizations,
+    pauses,
+    quotas,
+    tasks,
+)
 from storage import tables
 
 RecordT = TypeVar("RecordT")
@@ -101,6 +112,13 @@ TASK: Record[tasks.Task] = Record(
 )
 ATTEMPT: Record[tasks.Attempt] = Record(tables.attempts, tasks.Attempt, _names(tasks.Attempt))
 LEASE: Record[locks.Lease] = Record(tables.locks, locks.Lease, _names(locks.Lease))
+TICKET: Record[lock_tickets.Ticket] = Record(
+    tables.lock_waits,
+    lock_tickets.Ticket,
+    _names(lock_tickets.Ticket),
+    encode={"passes": sorted, "yields": sorted},
+    decode={"passes": frozenset, "yields": frozenset},
+)
 SESSION: Record[agents.Session] = Record(tables.sessions, agents.Session, _names(agents.Session))
 PAUSE: Record[pauses.Pause] = Record(tables.pauses, pauses.Pause, _names(pauses.Pause))
 MESSAGE: Record[messages.Message] = Record(tables.messages, messages.Message, _names(messages.Message))

@@ -84,6 +84,11 @@ class Teams:
         """Read which projects teams were given, by team."""
         return self._inside(_projects, "project_id", team_ids)
 
+    def slugs(self, among: Collection[str]) -> set[str]:
+        """Read which of some slugs are teams'."""
+        where = [_teams.c.organization_id == self._unit.organization_id, _teams.c.slug.in_(sorted(among))]
+        return {row[0] for row in self._unit.rows(select(_teams.c.slug).where(*where))}
+
     def add_members(self, team_id: str, member_ids: Iterable[str]) -> None:
         """Take people into a team; who is in it stays in it."""
         self._add(_members, "member_id", team_id, member_ids)

@@ -10,6 +10,7 @@ from storage.checkpoints import Checkpoints
 from storage.checks import Checks
 from storage.costs import Costs, Quotas
 from storage.events import Events
+from storage.lock_waits import LockWaits
 from storage.locks import Locks
 from storage.messages import Messages
 from storage.notices import Notices
@@ -21,6 +22,7 @@ from storage.tasks import Tasks
 from storage.teams import Teams
 from storage.tenancy import Tenancy
 from storage.unit import Unit
+from storage.zones import Zones
 
 
 class UnitOfWork(Unit):
@@ -37,6 +39,7 @@ class UnitOfWork(Unit):
         self.access_requests = AccessRequests(self)
         self.tasks = Tasks(self)
         self.locks = Locks(self)
+        self.lock_waits = LockWaits(self)
         self.costs = Costs(self)
         self.quotas = Quotas(self)
         self.events = Events(self)
@@ -48,3 +51,4 @@ class UnitOfWork(Unit):
         self.checks = Checks(self)
         self.messages = Messages(self)
         self.beads = Beads(self)
+        self.zones = Zones(self)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from actors import obstacles
 from actors.board_memory import BoardMemory
 from actors.claims import in_time
-from actors.lock_manager import REFUSING
 from actors.places import no_project
 from actors.reading.read import Read
 from actors.task_board import no_task
@@ -19,10 +18,13 @@ from conductor.domain import errors, paths, pauses, quotas, selection, tasks
 from conductor.domain.access import WORKERS
 from conductor.domain.agents import Agent
 from conductor.domain.errors import NextStep
+from conductor.domain.in_the_way import Line
+from conductor.domain.lock_queue import LockQueue
 from conductor.domain.locks import LockTable
 from conductor.domain.organizations import Project
 from conductor.domain.selection import Obstacle, Place, Reach
 from conductor.domain.tasks import Task, TaskStatus
+from conductor.domain.verdicts import REFUSING
 from conductor.operations import explaining as ops
 
 EACH = 10
@@ -68,11 +70,16 @@ class _Choice:
         self._seeker = selection.seeker_of(agent)
         self._reach = Reach(
             agent,
-            LockTable(read.tx.locks.of_project(project.id)),
+            Line(
+                LockTable(read.tx.locks.of_project(project.id)),
+                LockQueue(read.tx.lock_waits.of_project(project.id), aging_s=read.tasks.aging_s),
+                memory.tasks.get,
+            ),
             read.tx.quotas.levels(read.tx.costs, project.id, agent.agent_id),
             lambda: _tokens(agent, read),
             lambda files: _as_compared(files, project),
             read.now,
+            read.tx.zones.map_of_project(project.id),
         )
         self._is_loaded = selection.is_loaded(memory.held_by(agent.agent_id), self._rules)
         self._ready = list(memory.ready.candidates(self._seeker, read.now, self._rules))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from actors.reading import beads, explain, mail, money, people, places, work
+from actors.reading import beads, explain, gates, mail, money, people, places, work
 
 READERS: Mapping[str, Callable[..., Any]] = {
     reader.__name__: reader
@@ -14,6 +14,9 @@ READERS: Mapping[str, Callable[..., Any]] = {
         work.get_task,
         work.list_locks,
         explain.explain_task,
+        gates.check_paths,
+        gates.get_zones,
+        gates.detect_conflicts,
         beads.export_beads,
         people.list_agents,
         people.list_sessions,

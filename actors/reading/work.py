@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from actors import views
 from actors.reading.read import Read
 from actors.task_board import no_task
-from conductor.domain import paths
+from conductor.domain import globs, paths
+from conductor.domain.lock_queue import LockQueue
 from conductor.operations import locks as lock_ops
 from conductor.operations import tasks as ops
 from storage.tasks import TaskFilter
@@ -58,6 +61,20 @@ def list_locks(request: lock_ops.ListLocks, read: Read) -> lock_ops.LockPage:
     page = read.tx.locks.page(
         read.project_id, agent_id=request.agent_id, path=path, limit=request.limit, cursor=request.cursor
     )
+    waiting = _waiting(request, path, read) if request.cursor is None else []
     return lock_ops.LockPage(
-        items=[views.lock(lease) for lease in page.items], waiting=[], next_cursor=page.next_cursor
+        items=[views.lock(lease) for lease in page.items], waiting=waiting, next_cursor=page.next_cursor
     )
+
+
+def _waiting(request: lock_ops.ListLocks, path: str | None, read: Read) -> list[lock_ops.Waiting]:
+    """List who waits, the first in line first; as many as there may be locks on a page."""
+    queue = LockQueue(read.tx.lock_waits.of_project(read.project_id), aging_s=read.tasks.aging_s)
+    wanted = globs.parse(path) if path is not None else None
+    shown = (
+        ticket
+        for ticket in queue.waiting(read.now)
+        if request.agent_id in (None, ticket.agent_id)
+        and (wanted is None or any(globs.overlapping(globs.parse(asked), wanted) for asked in ticket.paths))
+    )
+    return [views.waiting(ticket, queue.position(ticket, read.now)) for ticket in islice(shown, request.limit)]

@@ -4,14 +4,16 @@ Exit codes are those of the error table in OPERATIONS: 0 done, 2 invalid, 3 not 
 6 over budget, 7 paused, 8 busy or not there, 1 a defect. With --json an error is the one JSON shape on the output.
 """
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from conductor.cli import derive
+from conductor.cli.setup import commands
 from conductor.domain import errors
 
 _INTERRUPTED = 130
@@ -76,8 +78,29 @@ def _command() -> Any:
     app.command("up", add_help_option=False, context_settings=context)(_up)
     for name, function in (("status", _status), ("doctor", _doctor), ("demo", _demo), ("config", _config)):
         app.command(name)(function)
+    app.add_typer(commands.group(), name="init")
+    for name, told in _QUICK.items():
+        app.command(name, help=told, add_help_option=False, context_settings=context)(_quick(name))
     app.command("reference", hidden=True)(_reference)
     return typer.main.get_command(app)
+
+
+_QUICK = {
+    "mcp": "Serve MCP on the input and output, for clients that start a process.",
+    "prime": "Tell an agent where it stands, in at most 400 tokens.",
+    "hook": "Answer the hooks of a coding agent: `conductor hook --help` lists them.",
+    "gate": "Be a gate of git: `conductor gate --help` lists them.",
+}
+"""What `conductor.cli.main` runs without coming by here; help lists it."""
+
+
+def _quick(name: str) -> Callable[[typer.Context], None]:
+    def run_quick(context: typer.Context) -> None:
+        from conductor.cli import main  # noqa: PLC0415
+
+        raise typer.Exit(importlib.import_module(main.QUICK[name]).run(context.args))
+
+    return run_quick
 
 
 def _version(is_asked: bool) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import typer
+
 from conductor import home
 from conductor.cli import arguments, show
 from conductor.client import wire
@@ -17,7 +19,9 @@ from conductor.client.synchronous import Client
 from conductor.domain import errors
 from conductor.domain.access import TokenKind
 from conductor.domain.quotas import Scope
-from conductor.operations.row import Operation
+from conductor.operations.gates import PathsChecked
+from conductor.operations.locks import GrantStatus, LockGrant
+from conductor.operations.row import Operation, Reply
 
 PATIENCE = Patience(tries=3, longest_wait_s=5.0, refused_connections=False)
 """A person waits a little for a busy daemon, and not at all for one that is not there."""
@@ -45,7 +49,7 @@ def environment(url: str | None, home_folder: str | None) -> dict[str, str]:
 
 
 def carry_out(row: Operation[Any, Any], body: dict[str, object], options: Mapping[str, Any]) -> None:
-    """Call an operation and print its reply."""
+    """Call an operation and print its reply. Raises Exit with another code than 0 for a reply that is no yes."""
     around = Surroundings(**options)
     if around.organization is not None:
         body["organization_id"] = around.organization
@@ -61,6 +65,24 @@ def carry_out(row: Operation[Any, Any], body: dict[str, object], options: Mappin
         sys.stdout.write(content.decode() + "\n")
     else:
         show.reply(wire.reply_of(row, content, client.url))
+    if row.reply in _MAY_BE_NO:
+        code = exit_code(wire.reply_of(row, content, client.url))
+        if code:
+            raise typer.Exit(code)
+
+
+_MAY_BE_NO = (LockGrant, PathsChecked)
+
+
+def exit_code(answer: Reply) -> int:
+    """Give the code of a reply: that of the refusal which a no would be, so that `… && edit` does not edit."""
+    match answer:
+        case LockGrant(status=GrantStatus.QUEUED):
+            return errors.LockHeld.exit_code
+        case PathsChecked(allowed=False):
+            return errors.Forbidden.exit_code
+        case _:
+            return 0
 
 
 @contextmanager

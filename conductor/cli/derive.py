@@ -25,6 +25,12 @@ _KEEPS = "conductor_"
 _MANY_WORDS = 12
 """More words than this stand in the text of an option, where lines are broken, and not in its name."""
 
+_EXITS = {
+    "acquire_lock": "Exit code 5 when it is queued.",
+    "check_paths": "Exit code 3 when it is not allowed.",
+}
+"""What a program that goes on after a reply has to know."""
+
 Carry = Callable[[Operation[Any, Any], dict[str, object], dict[str, Any]], None]
 """What a command does: a row, its body, and the options that say where and how."""
 
@@ -63,7 +69,8 @@ def group(name: str, carry: Carry) -> TyperGroup:
     # With a callback a group of one verb stays a group.
     app.callback()(_nothing)
     for row in groups()[name]:
-        app.command(row.command[1], help=_safe(row.description))(_function(row, carry))
+        about = "\n\n".join(filter(None, (row.description, _EXITS.get(row.name))))
+        app.command(row.command[1], help=_safe(about))(_function(row, carry))
     return typer.main.get_group(app)
 
 
@@ -145,7 +152,7 @@ def _help(argument: Argument) -> str:
     if len(argument.field.words) > _MANY_WORDS:
         said.append(f"one of {', '.join(argument.field.words)}")
     if argument.is_json:
-        said.append(f"as JSON{', one or a list' if argument.is_repeatable else ''}, or @FILE with it")
+        said.append(f"as JSON{', one or a list ([] for none)' if argument.is_repeatable else ''}, or @FILE with it")
     if argument.is_repeatable and not argument.is_positional:
         said.append("repeatable")
     return _safe("; ".join(said))

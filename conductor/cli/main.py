@@ -9,7 +9,13 @@ import importlib
 import os
 import sys
 
-QUICK = {"up": "conductor.cli.up"}
+QUICK = {
+    "up": "conductor.cli.up",
+    "hook": "conductor.cli.quick.hook",
+    "mcp": "conductor.cli.quick.mcp_bridge",
+    "prime": "conductor.cli.quick.prime",
+    "gate": "conductor.cli.gate.command",
+}
 """Quick commands: name to module."""
 
 

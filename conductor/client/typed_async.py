@@ -21,7 +21,8 @@ from conductor.domain.organizations import ConflictStrategy
 from conductor.domain.pauses import PauseScope
 from conductor.domain.quotas import Scope, Window
 from conductor.domain.tasks import Priority, TaskStatus
-from conductor.operations import access as access_ops, admin as admin_ops, agents as agents_ops, audit as audit_ops, beads as beads_ops, checkpoints as checkpoints_ops, checks as checks_ops, costs as costs_ops, explaining as explaining_ops, locks as locks_ops, messages as messages_ops, onboarding as onboarding_ops, pausing as pausing_ops, projects as projects_ops, tasks as tasks_ops, teams as teams_ops, tenancy as tenancy_ops, work as work_ops
+from conductor.domain.verdicts import Intent
+from conductor.operations import access as access_ops, admin as admin_ops, agents as agents_ops, audit as audit_ops, beads as beads_ops, checkpoints as checkpoints_ops, checks as checks_ops, costs as costs_ops, explaining as explaining_ops, gates as gates_ops, locks as locks_ops, messages as messages_ops, onboarding as onboarding_ops, pausing as pausing_ops, projects as projects_ops, tasks as tasks_ops, teams as teams_ops, tenancy as tenancy_ops, work as work_ops, zones as zones_ops
 from conductor.operations.access import AccessAnswer, AccessRequestPage, ApprovedAccess, Delivery, RejectedAccess, RevokedAccess
 from conductor.operations.admin import Identity, InvitedMember, Member, MemberPage, MemberRole, NewToken, Organization, OrganizationPage, RevokedToken, TokenPage
 from conductor.operations.agents import AgentPage, AgentRole, EndedSessions, HeartbeatReply, HeartbeatStatus, RegisteredAgent, Session, SessionPage
@@ -31,6 +32,7 @@ from conductor.operations.checkpoints import CheckpointPage, ResumedCheckpoint, 
 from conductor.operations.checks import ReportedCheck
 from conductor.operations.costs import CostGroup, Costs, Quota, Quotas, RecordedCost
 from conductor.operations.explaining import TaskExplained
+from conductor.operations.gates import Conflicts, LockToken, PathsChecked
 from conductor.operations.locks import LockGrant, LockPage, ReleasedLocks
 from conductor.operations.messages import Mail, MessagePage, SentMessage
 from conductor.operations.onboarding import OnboardingConfig, RefreshedContext
@@ -42,6 +44,7 @@ from conductor.operations.teams import Team, TeamPage
 from conductor.operations.tenancy import DeletedOrganization, ExportedRows
 from conductor.operations.words import Detail
 from conductor.operations.work import ClosedTasks, CreatedTasks, NamedTask, ReassignedTask, ReviewedTask, Verdict
+from conductor.operations.zones import PathRules, Zone, Zones
 
 AgentRoleWord: TypeAlias = AgentRole | Literal["lead", "contributor", "reviewer", "observer"]
 AgentStatusWord: TypeAlias = AgentStatus | Literal["idle", "working", "blocked", "paused", "offline"]
@@ -52,6 +55,7 @@ DetailWord: TypeAlias = Detail | Literal["short", "full"]
 EventKindWord: TypeAlias = EventKind | str
 HealthWord: TypeAlias = Health | Literal["healthy", "late", "critical", "lost"]
 HeartbeatStatusWord: TypeAlias = HeartbeatStatus | Literal["idle", "working", "blocked"]
+IntentWord: TypeAlias = Intent | Literal["edit", "commit"]
 MemberRoleWord: TypeAlias = MemberRole | Literal["owner", "admin", "member", "viewer"]
 ModeWord: TypeAlias = Mode | Literal["exclusive", "shared"]
 PauseScopeWord: TypeAlias = PauseScope | Literal["agent", "project", "organization"]
@@ -77,7 +81,7 @@ class AsyncOperations(ABC):
         return await self.call(tasks_ops.CREATE_TASK, request_of(tasks_ops.CREATE_TASK, {"title": title, "description": description, "priority": priority, "dependencies": dependencies, "parent_id": parent_id, "files": files, "tags": tags, "requires": requires, "assigned_to": assigned_to, "due_at": due_at, "max_attempts": max_attempts, "estimated_cost_usd": estimated_cost_usd, "evidence": evidence, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def claim_task(self, *, task_id: str | None = None, acquire_locks: bool = True, lease_s: int = 900, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> ClaimedTask:
-        """Take a task and lease its files; without task_id the best ready task for you. Raises NotReady, AlreadyClaimed, LockHeld, ZoneDenied, PathInvalid, BudgetExceeded, NothingReady."""
+        """Take a task and lease its files; without task_id the best ready task for you. Raises NotReady, AlreadyClaimed, LockHeld, ZoneDenied, PathInvalid, BudgetExceeded, NothingReady, Deadlock."""
         return await self.call(tasks_ops.CLAIM_TASK, request_of(tasks_ops.CLAIM_TASK, {"task_id": task_id, "acquire_locks": acquire_locks, "lease_s": lease_s, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def update_task(self, *, task_id: str, attempt: int | None = None, status: TaskStatusWord | None = None, note: str | None = None, progress: float | None = None, blocked_by: Sequence[str] | None = None, dependencies: Sequence[str] | None = None, title: str | None = None, description: str | None = None, priority: PriorityWord | None = None, files: Sequence[str] | None = None, tags: Sequence[str] | None = None, due_at: datetime | str | None = None, assigned_to: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> Task:
@@ -92,9 +96,9 @@ class AsyncOperations(ABC):
         """List tasks, the newest first."""
         return await self.call(tasks_ops.LIST_TASKS, request_of(tasks_ops.LIST_TASKS, {"limit": limit, "cursor": cursor, "status": status, "priority": priority, "assigned_to": assigned_to, "tags": tags, "ready": ready, "text": text, "parent_id": parent_id, "due_before": due_before, "detail": detail, "project_id": project_id, "organization_id": organization_id}))
 
-    async def acquire_lock(self, *, paths: Sequence[str], mode: ModeWord = Mode.EXCLUSIVE, ttl_s: int = 900, task_id: str | None = None, reason: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> LockGrant:
-        """Lease paths before editing them, so that no other agent edits them meanwhile. Raises LockHeld, ZoneDenied, PathInvalid."""
-        return await self.call(locks_ops.ACQUIRE_LOCK, request_of(locks_ops.ACQUIRE_LOCK, {"paths": paths, "mode": mode, "ttl_s": ttl_s, "task_id": task_id, "reason": reason, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
+    async def acquire_lock(self, *, paths: Sequence[str], mode: ModeWord = Mode.EXCLUSIVE, ttl_s: int = 900, task_id: str | None = None, reason: str | None = None, wait_s: int = 0, ticket: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> LockGrant:
+        """Lease paths before editing them, so that no other agent edits them meanwhile. wait_s waits in line for them. Raises LockHeld, ZoneDenied, PathInvalid, Deadlock, RateLimited."""
+        return await self.call(locks_ops.ACQUIRE_LOCK, request_of(locks_ops.ACQUIRE_LOCK, {"paths": paths, "mode": mode, "ttl_s": ttl_s, "task_id": task_id, "reason": reason, "wait_s": wait_s, "ticket": ticket, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def release_lock(self, *, lock_id: str | None = None, paths: Sequence[str] = (), all: bool = False, force: bool = False, agent_id: str | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> ReleasedLocks:
         """Give leases back: one lock, exactly named leased paths, or all of yours. Raises NotHolder, PathInvalid."""
@@ -187,6 +191,26 @@ class AsyncOperations(ABC):
     async def explain_task(self, *, task_id: str | None = None, agent_id: str | None = None, project_id: str | None = None, organization_id: str | None = None) -> TaskExplained:
         """Explain which task claim_task gives an agent now, and why not another."""
         return await self.call(explaining_ops.EXPLAIN_TASK, request_of(explaining_ops.EXPLAIN_TASK, {"task_id": task_id, "agent_id": agent_id, "project_id": project_id, "organization_id": organization_id}))
+
+    async def check_paths(self, *, paths: Sequence[str], tokens: Sequence[LockToken] = (), intent: IntentWord = Intent.EDIT, agent_id: str | None = None, project_id: str | None = None, organization_id: str | None = None) -> PathsChecked:
+        """Ask whether paths may be changed now: lock, token, zone, path rule, pause and budget in one verdict. Raises PathInvalid."""
+        return await self.call(gates_ops.CHECK_PATHS, request_of(gates_ops.CHECK_PATHS, {"paths": paths, "tokens": tokens, "intent": intent, "agent_id": agent_id, "project_id": project_id, "organization_id": organization_id}))
+
+    async def detect_conflicts(self, *, limit: int = 50, project_id: str | None = None, organization_id: str | None = None) -> Conflicts:
+        """Find who is in whose way among held tasks and live locks, and what the project's strategy does about it."""
+        return await self.call(gates_ops.DETECT_CONFLICTS, request_of(gates_ops.DETECT_CONFLICTS, {"limit": limit, "project_id": project_id, "organization_id": organization_id}))
+
+    async def set_zones(self, *, zones: Sequence[Zone], version: int, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> Zones:
+        """Say whose which part of the repository is; the first zone of the list that a path lies in decides about it. Raises VersionConflict, PathInvalid."""
+        return await self.call(zones_ops.SET_ZONES, request_of(zones_ops.SET_ZONES, {"zones": zones, "version": version, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
+
+    async def get_zones(self, *, project_id: str | None = None, organization_id: str | None = None) -> Zones:
+        """Read whose which part of the repository is; outside of all zones everybody may work."""
+        return await self.call(zones_ops.GET_ZONES, request_of(zones_ops.GET_ZONES, {"project_id": project_id, "organization_id": organization_id}))
+
+    async def set_path_rules(self, *, agent_id: str, allowed_paths: Sequence[str] | None = None, denied_paths: Sequence[str] | None = None, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> PathRules:
+        """Say which paths an agent may touch and which never; what is left out stays. Raises ZoneDenied, PathInvalid."""
+        return await self.call(zones_ops.SET_PATH_RULES, request_of(zones_ops.SET_PATH_RULES, {"agent_id": agent_id, "allowed_paths": allowed_paths, "denied_paths": denied_paths, "project_id": project_id, "organization_id": organization_id, "idempotency_key": idempotency_key}))
 
     async def start_session(self, *, client: str | None = None, supersede: bool = False, project_id: str | None = None, organization_id: str | None = None, idempotency_key: str | None = None) -> Session:
         """Start here: who you are, your project, task, locks, budget, and what to do next."""

@@ -198,7 +198,7 @@ def require_allowed(agent: Agent, patterns: Sequence[str]) -> None:
         if allowed and not globs.covers(allowed, wanted):
             raise errors.ZoneDenied(
                 f"{text} reaches outside the paths that {agent.agent_id} may touch: {_few(agent.allowed_paths)}. "
-                "Ask for a narrower path inside them, or have a lead widen allowed_paths with register_agent.",
+                "Ask for a narrower path inside them, or have a lead widen allowed_paths with set_path_rules.",
                 facts={"path": text, "allowed_paths": agent.allowed_paths},
                 next=[errors.NextStep("claim_task", {}, "another task may lie inside your paths")],
             )
@@ -206,7 +206,7 @@ def require_allowed(agent: Agent, patterns: Sequence[str]) -> None:
             if globs.overlapping(wanted, pattern):
                 raise errors.ZoneDenied(
                     f"{text} overlaps {rule}, which {agent.agent_id} may not touch. "
-                    "Leave that part out, or have a lead change denied_paths with register_agent.",
+                    "Leave that part out, or have a lead change denied_paths with set_path_rules.",
                     facts={"path": text, "denied_by": rule},
                     next=[errors.NextStep("claim_task", {}, "another task may lie inside your paths")],
                 )

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import graphlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar, assert_never
 
 from conductor.domain import dependencies, globs
+from conductor.domain.agents import Agent
 from conductor.domain.lease_index import LeaseIndex
 from conductor.domain.locks import Mode
 from conductor.domain.organizations import ConflictStrategy
 from conductor.domain.tasks import CLOSED, HELD
+from conductor.domain.zones import ZoneMap
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class ConflictKind(StrEnum):
     OVERLAPPING_LOCKS = "overlapping_locks"
     OVERLAPPING_TASKS = "overlapping_tasks"
     TASK_WITHOUT_ITS_LOCK = "task_without_its_lock"
+    ZONE_VIOLATION = "zone_violation"
     DEADLOCK = "deadlock"
 
 
@@ -93,32 +97,46 @@ class Handling:
     because: str
 
 
-def detect_conflicts(tasks: Sequence[TaskLike], locks: Sequence[LockLike]) -> list[Conflict]:
+def detect_conflicts(
+    tasks: Sequence[TaskLike],
+    locks: Sequence[LockLike],
+    *,
+    zones: ZoneMap | None = None,
+    agents: Sequence[Agent] = (),
+    most: int | None = None,
+) -> list[Conflict]:
     """Find who is in whose way.
 
     - locks of two agents that overlap and are not both shared,
     - held tasks of two agents whose files overlap,
     - a held task with files that its agent has not leased and another one has,
+    - locks of agents that a zone keeps out of there, where zones and the agents are given,
     - open tasks whose dependencies and declared waits form a cycle.
 
-    The order is stable; each pair is named once, and each task of a cycle at least once.
+    most: pairs that are looked at, of each kind; None: all. The order is stable; each pair is named once, and each task
+    of a cycle at least once.
     """
     held = [task for task in tasks if task.status in HELD and task.assigned_to]
-    return [*_locks(locks), *_tasks(held), *_tasks_against_locks(held, locks), *_cycles(tasks)]
+    return [
+        *_locks(locks, most),
+        *_tasks(held, most),
+        *_tasks_against_locks(held, locks, most),
+        *_violations(locks, zones or ZoneMap(), agents),
+        *_cycles(tasks),
+    ]
 
 
 def handle_conflicts(conflicts: Sequence[Conflict], strategy: ConflictStrategy | str) -> list[Handling]:
-    """Say what a project's strategy does about each conflict; a deadlock is broken under every strategy.
+    """Say what a project's strategy does about each conflict; deadlocks and zones are the same under every strategy.
 
     Raises ValueError for a text that names no strategy.
     """
     answer, because = _answer(ConflictStrategy(strategy))
-    return [
-        Handling(conflict, Answer.BREAK_CYCLE, "nobody in a cycle can go on: drop one of its dependencies")
-        if conflict.kind is ConflictKind.DEADLOCK
-        else Handling(conflict, answer, because)
-        for conflict in conflicts
-    ]
+    always = {
+        ConflictKind.DEADLOCK: (Answer.BREAK_CYCLE, "nobody in a cycle can go on: drop one of its dependencies"),
+        ConflictKind.ZONE_VIOLATION: (Answer.ASK_OWNERS, "whose the zone is decides, whatever was leased before"),
+    }
+    return [Handling(conflict, *always.get(conflict.kind, (answer, because))) for conflict in conflicts]
 
 
 def _answer(strategy: ConflictStrategy) -> tuple[Answer, str]:
@@ -135,10 +153,10 @@ def _answer(strategy: ConflictStrategy) -> tuple[Answer, str]:
             assert_never(strategy)
 
 
-def _locks(locks: Sequence[LockLike]) -> list[Conflict]:
+def _locks(locks: Sequence[LockLike], most: int | None) -> list[Conflict]:
     found = []
     ordered = sorted(locks, key=lambda lock: lock.id)
-    for one, other in _pairs(ordered, [lock.paths for lock in ordered]):
+    for one, other in itertools.islice(_pairs(ordered, [lock.paths for lock in ordered]), most):
         if one.agent_id == other.agent_id or (one.mode == Mode.SHARED and other.mode == Mode.SHARED):
             continue
         paths = _meeting(one.paths, other.paths)
@@ -154,10 +172,10 @@ def _locks(locks: Sequence[LockLike]) -> list[Conflict]:
     return found
 
 
-def _tasks(held: Sequence[TaskLike]) -> list[Conflict]:
+def _tasks(held: Sequence[TaskLike], most: int | None) -> list[Conflict]:
     found = []
     ordered = sorted(held, key=lambda task: task.id)
-    for one, other in _pairs(ordered, [task.files for task in ordered]):
+    for one, other in itertools.islice(_pairs(ordered, [task.files for task in ordered]), most):
         if one.assigned_to == other.assigned_to:
             continue
         paths = _meeting(one.files, other.files)
@@ -173,14 +191,16 @@ def _tasks(held: Sequence[TaskLike]) -> list[Conflict]:
     return found
 
 
-def _tasks_against_locks(held: Sequence[TaskLike], locks: Sequence[LockLike]) -> list[Conflict]:
-    found = []
+def _tasks_against_locks(held: Sequence[TaskLike], locks: Sequence[LockLike], most: int | None) -> list[Conflict]:
+    found: list[Conflict] = []
     ordered = sorted(locks, key=lambda lock: lock.id)
     index = _index([lock.paths for lock in ordered])
     leased: dict[str, list[globs.Pattern]] = {}
     for lock in ordered:
         leased.setdefault(lock.agent_id, []).extend(globs.parse(path) for path in lock.paths)
     for task in sorted(held, key=lambda task: task.id):
+        if most is not None and len(found) >= most:
+            break
         own = leased.get(str(task.assigned_to), [])
         # Where the task's agent has a lease of its own, the two locks are the conflict, and are named as such.
         bare = [file for file in task.files if not globs.covers(own, globs.parse(file))]
@@ -197,6 +217,21 @@ def _tasks_against_locks(held: Sequence[TaskLike], locks: Sequence[LockLike]) ->
                     f"{task.assigned_to} holds {task.id}, but {lock.agent_id} leases {', '.join(paths)}",
                 )
             )
+    return found
+
+
+def _violations(locks: Sequence[LockLike], zones: ZoneMap, agents: Sequence[Agent]) -> list[Conflict]:
+    known = {agent.agent_id: agent for agent in agents} if zones.zones else {}
+    found = []
+    for lock in sorted(locks, key=lambda lock: lock.id):
+        agent = known.get(lock.agent_id)
+        if agent is None:
+            continue
+        for path in lock.paths:
+            zone = zones.barring(agent, path, changes=lock.mode == Mode.EXCLUSIVE)
+            if zone is not None:
+                told = f"{lock.agent_id} leases {path}, and the zone {zone.pattern} keeps it out of there"
+                found.append(Conflict(ConflictKind.ZONE_VIOLATION, (lock.agent_id,), (lock.id,), (path,), told))
     return found
 
 

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     AGENT = "agn"
     TASK = "tsk"
     LOCK = "lck"
+    TICKET = "tkt"
     ACCESS_REQUEST = "req"
     TOKEN = "tok"
     SESSION = "ses"

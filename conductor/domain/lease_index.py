@@ -142,8 +142,10 @@ class LeaseIndex(Generic[K]):
 
     def _overlapping_a_glob(self, pattern: Pattern) -> dict[K, None]:
         found: dict[K, None] = {}
+        # A glob from the root down meets every path here: the two cheap looks leave few for the whole comparison.
+        tail, name = pattern.tail, _name(pattern)
         for path in _beginning_with(pattern.head, self._exact_sorted):
-            if pattern.matches(path):
+            if path.endswith(tail) and name in path and pattern.matches(path):
                 found.update(self._exact[path].keys)
         folders = list(self._folders_at_and_above(pattern.folder))
         below = f"{pattern.folder}/" if pattern.folder else ""
@@ -192,6 +194,9 @@ def _at_and_above(path: str) -> Iterator[str]:
 
 def _beginning_with(head: str, texts: list[str]) -> Iterator[str]:
     """Give the texts of a sorted list that begin with this one."""
+    if not head:
+        yield from texts
+        return
     at = bisect_left(texts, head)
     while at < len(texts) and texts[at].startswith(head):
         yield texts[at]

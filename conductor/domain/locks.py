@@ -42,6 +42,7 @@ class LeaseEnd(StrEnum):
     AGENT_LOST = "agent_lost"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    NOT_COLLECTED = "not_collected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,15 @@ class LockTable:
         return sorted(found, key=lambda lease: (lease.expires_at, lease.id))
 
     def decide_acquire(
-        self, wanted: Wanted, project_id: str, now: datetime, make_id: Callable[[], str], *, refuse: bool = True
+        self,
+        wanted: Wanted,
+        project_id: str,
+        now: datetime,
+        make_id: Callable[[], str],
+        *,
+        refuse: bool = True,
+        beside: bool = False,
+        bars: Callable[[Wanted], bool] | None = None,
     ) -> tuple[Lease, Grant]:
         """Decide on a request: the lease as it is to be stored, and what the grant does.
 
@@ -163,6 +172,8 @@ class LockTable:
         touches is renewed or widened; one that cannot bear it (its mode is for all its paths, and others may share
         some; or it would pass MAX_PATHS) is left as it is, and a new one made beside it.
         refuse: False in projects whose strategy reports overlaps instead of refusing them.
+        beside: make a new lease whatever the agent has, so that it can be taken back whole (a hand-over that nobody
+        collects). bars: tells whether a lease so wide would pass somebody who waits, see LockQueue.bars.
         Raises LockHeld naming holders, since when and until when.
         """
         if refuse:
@@ -171,7 +182,7 @@ class LockTable:
                 raise held_by(blockers, wanted, now)
         expires_at = now + timedelta(seconds=wanted.ttl_s)
         token = next_token(self.fencing_token, now)
-        own = self._own(wanted, now)
+        own = None if beside else self._own(wanted, now)
         if own is not None:
             # A short request must not shorten what later renewals of the whole lease give.
             longer = replace(own, ttl_s=max(own.ttl_s, wanted.ttl_s), expires_at=max(own.expires_at, expires_at))
@@ -181,7 +192,8 @@ class LockTable:
                 return longer, Grant.RENEWED
             widened = replace(longer, paths=tuple(sorted({*own.paths, *missing})), mode=mode, token=token)
             whole = replace(wanted, paths=widened.paths, mode=mode)
-            if len(widened.paths) <= MAX_PATHS and not (refuse and self.conflicts(whole, now)):
+            is_barred = (refuse and self.conflicts(whole, now)) or (bars is not None and bars(whole))
+            if len(widened.paths) <= MAX_PATHS and not is_barred:
                 return widened, Grant.WIDENED
         lease = Lease(
             make_id(),
@@ -285,8 +297,8 @@ def held_by(blockers: Sequence[Lease], wanted: Wanted, now: datetime) -> errors.
     more = f", and {len(blockers) - 1} more until {_clock(last.expires_at)}" if len(blockers) > 1 else ""
     return errors.LockHeld(
         f"{clash} is leased by {first.agent_id} ({first.mode}) since {_clock(first.acquired_at)} until "
-        f"{_clock(first.expires_at)}{more}. It may be released or renewed before then; take a ready task elsewhere "
-        "with claim_task, or ask again later.",
+        f"{_clock(first.expires_at)}{more}, if not released or renewed before. Wait for it in line with acquire_lock "
+        "and wait_s, or take a ready task elsewhere with claim_task.",
         facts={
             "path": clash,
             "holder": first.agent_id,

@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from conductor.domain import agents, errors, quotas
 from conductor.domain.agents import Agent
-from conductor.domain.locks import Lease, LockTable, Mode, Wanted
+from conductor.domain.locks import Lease, Mode, Wanted
 from conductor.domain.organizations import ProjectSettings
-from conductor.domain.tasks import RANK, Task
+from conductor.domain.tasks import RANK, Priority, Task
+from conductor.domain.zones import ZoneMap
 
 
 class Obstacle(StrEnum):
@@ -150,32 +151,42 @@ def is_loaded(held: Sequence[Task], rules: Rules) -> bool:
     return rules.max_held_tasks is not None and len(held) >= rules.max_held_tasks
 
 
+class Held(Protocol):
+    """What others hold, or wait for, of what an agent asks for."""
+
+    def conflicts(self, wanted: Wanted, now: datetime) -> list[Lease]:
+        """List what keeps a request from being granted, the first to end first."""
+        ...
+
+
 class Reach:
     """What an agent may take just now: inside its paths, within every budget, on files that others do not lease.
 
     One choice asks about many tasks, so that what was found out about files and amounts is kept as long.
     levels: the budgets that bound the agent. tokens: gives its own budget of tokens, asked for at most once.
-    as_compared: brings a task's paths into the form in which leases are compared.
+    as_compared: brings a task's paths into the form in which leases are compared. zones: those of the project.
     """
 
     def __init__(
         self,
         agent: Agent,
-        table: LockTable,
+        held: Held,
         levels: Sequence[quotas.Level],
         tokens: Callable[[], quotas.TokenBudget | None],
         as_compared: Callable[[Sequence[str]], tuple[str, ...]],
         now: datetime,
+        zones: ZoneMap | None = None,
     ) -> None:
+        self._zones = zones or ZoneMap()
         self._agent = agent
-        self._table = table
+        self._held = held
         self._levels = levels
         self._ask_tokens = tokens
         self._tokens: quotas.TokenBudget | None = None
         self._as_compared = as_compared
         self.now = now
         self._is_allowed: dict[tuple[str, ...], bool] = {}
-        self._leased: dict[tuple[str, ...], list[Lease]] = {}
+        self._leased: dict[tuple[tuple[str, ...], Priority], list[Lease]] = {}
         self._refusals: dict[int, errors.BudgetExceeded | None] = {}
 
     def obstacle(self, task: Task) -> Obstacle | None:
@@ -189,10 +200,12 @@ class Reach:
         return None
 
     def is_allowed(self, task: Task) -> bool:
-        """Tell whether all files of a task lie inside the agent's paths."""
+        """Tell whether all files of a task lie inside the agent's paths, and in no zone that bars it."""
         if task.files not in self._is_allowed:
             try:
-                agents.require_allowed(self._agent, self._as_compared(task.files))
+                files = self._as_compared(task.files)
+                agents.require_allowed(self._agent, files)
+                self._zones.require_allowed(self._agent, files, changes=True)
                 self._is_allowed[task.files] = True
             except errors.ZoneDenied:
                 self._is_allowed[task.files] = False
@@ -207,10 +220,11 @@ class Reach:
 
     def leases_in_the_way(self, task: Task) -> list[Lease]:
         """List the leases of others on a task's files, the first to end first."""
-        if task.files not in self._leased:
-            wanted = Wanted(self._agent.agent_id, self._as_compared(task.files), Mode.EXCLUSIVE, 0)
-            self._leased[task.files] = self._table.conflicts(wanted, self.now)
-        return self._leased[task.files]
+        key = (task.files, task.priority)
+        if key not in self._leased:
+            wanted = Wanted(self._agent.agent_id, self._as_compared(task.files), Mode.EXCLUSIVE, 0, task.id)
+            self._leased[key] = self._held.conflicts(wanted, self.now)
+        return self._leased[key]
 
     def first_end(self) -> datetime | None:
         """Give the time at which the first of the leases that were in the way ends."""

@@ -14,6 +14,7 @@ from conductor.operations import (
     checks,
     costs,
     explaining,
+    gates,
     locks,
     messages,
     onboarding,
@@ -23,6 +24,7 @@ from conductor.operations import (
     teams,
     tenancy,
     work,
+    zones,
 )
 from conductor.operations.row import Face, Operation
 
@@ -59,6 +61,8 @@ _ROWS: Mapping[str, Operation[Any, Any]] = {
         beads,
         explaining,
         locks,
+        gates,
+        zones,
         agents,
         pausing,
         messages,

@@ -298,6 +298,7 @@ CLAIM_TASK = Operation(
         errors.PathInvalid,
         errors.BudgetExceeded,
         errors.NothingReady,
+        errors.Deadlock,
     ),
     locate="task_id",
     asks_budget=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from storage.tables.agents import access_requests, agents, notices, onboarding, onboarding_versions
 from storage.tables.costs import costs, quotas, spend
-from storage.tables.locks import fences, locks
+from storage.tables.locks import fences, lock_paths, lock_waits, locks
 from storage.tables.memory import batches, counters, events, idempotency
 from storage.tables.schema import metadata
 from storage.tables.tasks import attempts, task_dependencies, tasks
@@ -26,6 +26,7 @@ from storage.tables.tenants import (
     tombstones,
 )
 from storage.tables.work import bead_links, checkpoints, checks, deliveries, messages, pauses, sessions
+from storage.tables.zones import zones
 
 __all__ = [
     "TENANT_TABLES",
@@ -44,6 +45,8 @@ __all__ = [
     "fences",
     "idempotency",
     "installation",
+    "lock_paths",
+    "lock_waits",
     "locks",
     "members",
     "messages",
@@ -64,6 +67,7 @@ __all__ = [
     "teams",
     "tokens",
     "tombstones",
+    "zones",
 ]
 
 TENANT_TABLES = tuple(table for table in metadata.sorted_tables if "organization_id" in table.c)

@@ -16,7 +16,7 @@ from tests.support.daemon import ROOT, DaemonProcess
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
-TRIED = ("work.md", "messages.md", "people.md")
+TRIED = ("work.md", "messages.md", "people.md", "locks.md")
 """Pages of docs whose commands are run as they stand, from the first to the last."""
 
 

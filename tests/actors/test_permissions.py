@@ -98,6 +98,11 @@ drain                   lead member+
 resume                  lead member+
 end_session             agt
 list_sessions           all
+check_paths             all svc
+detect_conflicts        all
+get_zones               all
+set_zones               member+ lead
+set_path_rules          member+ lead
 delete_organization     root owner
 """
 

@@ -8,6 +8,9 @@ import pytest
 
 from conductor.cli import app
 from tests.cli.double import Double
+from tests.cli.workplace import Workplace
+from tests.support import daemon as daemons
+from tests.support.daemon import DaemonProcess
 
 TOKEN = "cdr_agt_k3y1d_s3cr3tS3CR3T"
 OWNER = "cdr_usr_k3y1d_s3cr3tS3CR3T"
@@ -52,3 +55,16 @@ def run(environ: None, capsys: pytest.CaptureFixture[str]) -> Run:
         return Ran(code, said.out, said.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """A real daemon for the quick commands; each test has a project of its own in it."""
+    with daemons.running(tmp_path_factory.mktemp("served")) as process:
+        yield process
+
+
+@pytest.fixture
+def workplace(served: DaemonProcess, tmp_path: Path) -> Workplace:
+    """A repository with the agent ada of the real daemon."""
+    return Workplace.make(served, tmp_path)

@@ -4,13 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from conductor.operations.locks import Lock, LockGrant
+
 
 def reply(model: type[BaseModel], **given: object) -> dict[str, Any]:
     """A reply with every required field; lists that must be there are empty."""
     schema = model.model_json_schema()
     made = _value(schema, schema.get("$defs", {}), is_full=False)
     assert isinstance(made, dict)
-    return {**made, **given}
+    return {**_granted(model, made), **given}
 
 
 def full(model: type[BaseModel]) -> dict[str, Any]:
@@ -18,7 +20,14 @@ def full(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     made = _value(schema, schema.get("$defs", {}), is_full=True)
     assert isinstance(made, dict)
-    return made
+    return _granted(model, made)
+
+
+def _granted(model: type[BaseModel], made: dict[str, Any]) -> dict[str, Any]:
+    """Make one of two of what is a lock or a place in line, which a schema cannot say."""
+    if model is not LockGrant:
+        return made
+    return {"status": "granted", "lock": reply(Lock), "lost_after_s": 900}
 
 
 def _value(told: dict[str, Any], shapes: dict[str, Any], *, is_full: bool) -> Any:

@@ -2,13 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conductor.cli import arguments
 from conductor.domain import errors
 from conductor.home import Home, RunningDaemon
 from conductor.operations.agents import Agent, RegisteredAgent
+from conductor.operations.catalogue import CATALOGUE
+from conductor.operations.gates import PathsChecked
+from conductor.operations.locks import Lock
 from conductor.operations.projects import Project, ProjectPage
+from conductor.operations.row import Face
+from conductor.operations.zones import Zones
 from tests.cli import samples
 from tests.cli.conftest import OWNER, Run
 from tests.cli.double import Double
@@ -24,6 +31,75 @@ def owner(monkeypatch: pytest.MonkeyPatch, environ: None) -> None:
 def there_are(double: Double, **projects: str) -> None:
     items = [samples.reply(Project, id=key, slug=slug) for slug, key in projects.items()]
     double.always["list_projects"] = lambda _: samples.reply(ProjectPage, items=items)
+
+
+QUEUED = {"status": "queued", "ticket": "tkt_0123456789", "position": 1, "holders": []}
+
+
+def grant(status: str) -> dict[str, Any]:
+    if status == "queued":
+        return QUEUED
+    return {"status": "granted", "lock": samples.full(Lock), "lost_after_s": 900}
+
+
+@pytest.mark.parametrize(("status", "code"), [("granted", 0), ("queued", 5)])
+@pytest.mark.parametrize("how", [(), ("--json",), ("--field", "status")])
+def test_a_place_in_the_queue_is_printed_and_is_no_yes(
+    status: str, code: int, how: tuple[str, ...], double: Double, run: Run
+) -> None:
+    double.script("acquire_lock", grant(status))
+
+    ran = run("lock", "acquire", "src/app.py", "--wait-s", "1", *how)
+
+    assert ran.code == code
+    assert status in ran.out
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(True, 0), (False, 3)])
+@pytest.mark.parametrize("how", [(), ("--json",), ("--field", "allowed")])
+def test_a_check_that_is_not_allowed_is_printed_and_is_no_yes(
+    allowed: bool, code: int, how: tuple[str, ...], double: Double, run: Run
+) -> None:
+    verdict = "ok" if allowed else "not_locked"
+    reasons = [{"path": "a.py", "verdict": verdict, "because": "as said"}]
+    double.script("check_paths", samples.reply(PathsChecked, allowed=allowed, reasons=reasons))
+
+    ran = run("lock", "check", "a.py", *how)
+
+    assert ran.code == code
+    assert ran.out != ""
+    assert ran.err == ""
+
+
+def test_help_says_which_replies_are_no_yes(run: Run) -> None:
+    assert "Exit code 5" in run("lock", "acquire", "--help").out
+    assert "Exit code 3" in run("lock", "check", "--help").out
+
+
+@pytest.mark.parametrize("none", ["[]", ""])
+def test_the_zones_of_a_project_can_be_emptied(none: str, double: Double, run: Run) -> None:
+    double.script("set_zones", samples.reply(Zones))
+
+    ran = run("zone", "set", "--version", "1", "--zones", none)
+
+    assert ran.code == 0, ran.err
+    assert double.bodies("set_zones")[0]["zones"] == []
+
+
+def test_every_list_of_objects_takes_an_empty_one() -> None:
+    lists = [
+        (row, argument)
+        for row in CATALOGUE.values()
+        if row.faces & Face.CLI
+        for argument in arguments.of(row)
+        if argument.is_json and argument.is_repeatable
+    ]
+
+    made = [arguments.body(row, {argument.name: ["[]"]}).get(argument.name, []) for row, argument in lists]
+
+    assert len(lists) > 3
+    assert made == [[] for _ in lists]
 
 
 @pytest.mark.usefixtures("owner")

@@ -54,7 +54,7 @@ def test_a_method_sends_its_arguments_and_gives_the_reply_typed(call: Call, doub
     granted = call("acquire_lock", paths=["src/app.py"], ttl_s=600, mode="shared")
 
     assert isinstance(granted, LockGrant)
-    assert double.bodies("acquire_lock") == [{"paths": ["src/app.py"], "mode": "shared", "ttl_s": 600}]
+    assert double.bodies("acquire_lock") == [{"paths": ["src/app.py"], "mode": "shared", "ttl_s": 600, "wait_s": 0}]
     assert double.asked[0].authorization == f"Bearer {TOKEN}"
 
 

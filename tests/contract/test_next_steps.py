@@ -19,7 +19,7 @@ from tests.support.furnished import Furnished, golden
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("conductor", "storage", "actors", "mcp_server")
-CARRIERS = {"conductor/operations/faults.py", "conductor/client/wire.py"}
+CARRIERS = {"conductor/operations/faults.py", "conductor/client/wire.py", "conductor/cli/quick/asking.py"}
 """Files that pass on steps which others made."""
 
 SAMPLES: dict[str, Any] = {"task_id": "tsk_0000000000", "attempt": 1, "project_id": "prj_0000000000"}

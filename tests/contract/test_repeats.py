@@ -93,6 +93,8 @@ def _change(request: dict[str, Any], name: str, project_id: str) -> dict[str, An
         "update_team": {"name": "Otherwise"},
         "delete_team": {"team_id": "tem_0000000000"},
         "revoke_access": {"reason": "Otherwise."},
+        "set_zones": {"zones": []},
+        "set_path_rules": {"denied_paths": []},
         "export_organization": {"cursor": "WyJldmVudHMiXQ=="},
         "delete_organization": {"confirm": "otherwise"},
     }

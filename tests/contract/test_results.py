@@ -34,6 +34,7 @@ PARTED = {
     "refresh_context": ("context",),
     "read_messages": ("messages", "items"),
     "list_locks": ("items", "waiting"),
+    "check_paths": ("reasons", "locks"),
     "get_costs": ("rows", "total"),
 }
 BUDGETED = {"context"}

@@ -56,6 +56,11 @@ pause drain resume end_session list_sessions
 """
 WORK = _WORK.split()
 
+_GATES = """
+check_paths detect_conflicts get_zones set_zones set_path_rules
+"""
+GATES = _GATES.split()
+
 COMMON = {errors.Invalid, errors.NotFound, errors.Forbidden, errors.Paused, errors.Unauthenticated, errors.Internal}
 """Errors that every operation can answer; a row names what is beyond them."""
 
@@ -74,8 +79,8 @@ def test_the_catalogue_holds_the_21_tools_the_spine_the_work_and_nothing_else() 
     assert list(SEED) == TOOLS
     assert len(TOOLS) == 21
     assert list(CATALOGUE)[:21] == TOOLS
-    assert set(CATALOGUE) == {*TOOLS, *SPINE, *WORK}
-    assert len(CATALOGUE) == len(TOOLS) + len(SPINE) + len(WORK)
+    assert set(CATALOGUE) == {*TOOLS, *SPINE, *WORK, *GATES}
+    assert len(CATALOGUE) == len(TOOLS) + len(SPINE) + len(WORK) + len(GATES)
     catalogue.require_complete()
 
 

@@ -30,7 +30,7 @@ SHAPES = {
     "Check": "commit name passed details? reported_by at",
     "Completion": "task:Task unblocked[] released[]",
     "Lock": "id paths[] mode agent_id task_id? token acquired_at expires_at",
-    "Grant": "status lock:Lock lost_after_s",
+    "Grant": "status lock?:Lock lost_after_s? ticket? position? holders?:[Lock] eta_s?",
     "Release": "released[] granted_next[]",
     "Locks": "items:[Lock] waiting:[Waiting] next_cursor?",
     "Waiting": "ticket agent_id paths[] mode position since",
@@ -99,6 +99,13 @@ SHAPES = {
     "Lifted": "scope project_id? agent_id? lifted remaining:[Pause]",
     "Ended": "ended[]",
     "SessionSeen": "id agent_id client? started_at last_seen_at ended_at? end_reason?",
+    "Checked": "allowed agent_id? reasons:[Verdict] locks:[Lock] next:[Next]",
+    "Verdict": "path verdict holder? lock_id? token? because",
+    "Conflicts": "strategy conflicts:[ConflictSeen] found",
+    "ConflictSeen": "kind agents[] subjects[] paths[] message answer because",
+    "Zones": "zones:[Zone] version changed_by? changed_at?",
+    "Zone": "pattern owners[] mode note?",
+    "Rules": "agent_id allowed_paths[] denied_paths[]",
     "Fault": "code message retryable facts{} next:[Next] wait_s?",
 }
 SHAPES |= {
@@ -190,6 +197,11 @@ REPLIES = {
     "resume": "Lifted",
     "end_session": "Ended",
     "list_sessions": "SessionSeenPage",
+    "check_paths": "Checked",
+    "detect_conflicts": "Conflicts",
+    "get_zones": "Zones",
+    "set_zones": "Zones",
+    "set_path_rules": "Rules",
 }
 
 _WORD = re.compile(r"(?P<name>\w+)(?P<rest>\?)?(?P<list>\[\])?(?P<object>\{\})?(?::(?P<many>\[)?(?P<inner>\w+)\]?)?")

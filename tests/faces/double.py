@@ -33,6 +33,7 @@ from mcp_server.app import Parts
 from mcp_server.auth import Authenticator
 from mcp_server.health import Health
 from mcp_server.metrics import Metrics
+from mcp_server.serving import Progress
 
 PEPPER = b"p" * 32
 ORGANIZATION = "org_0000000000"
@@ -102,10 +103,22 @@ class Echo:
         self.calls: list[tuple[str, bytes, Caller]] = []
         self.refusals: dict[str, errors.ConductorError] = {}
         self.notice = ""
+        self.told_progress: list[str] = []
         self.is_waiting = threading.Event()
         self.was_cancelled = threading.Event()
 
-    async def call(self, row: Operation[Any, Any], arguments: bytes, caller: Caller, *, tells: bool = True) -> Answer:
+    async def call(
+        self,
+        row: Operation[Any, Any],
+        arguments: bytes,
+        caller: Caller,
+        *,
+        tells: bool = True,
+        progress: Progress | None = None,
+    ) -> Answer:
+        if progress is not None:
+            self.told_progress.append(row.name)
+            await progress(3.0, 50.0, "queued at place 2")
         self.calls.append((row.name, arguments, caller))
         if arguments == b'{"limit":7}':
             await self._wait_for_ever()

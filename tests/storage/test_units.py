@@ -54,7 +54,7 @@ def test_what_is_made_and_ended_in_one_unit_leaves_only_its_events(place: Place)
     with place.store.transaction(ORGANIZATION) as transaction:
         tx = transaction.unit(ORGANIZATION)
         row = {"organization_id": ORGANIZATION, "project_id": place.project.id, "path": "a", "agent_id": "ada"}
-        tx.insert(tables.fences, {**row, "token": 1})
+        tx.insert(tables.fences, {**row, "token": 1, "place": "a"})
         tx.delete(tables.fences, row)
         tx.record(EventKind.ACTION_LOGGED, action="tried")
 
@@ -76,7 +76,14 @@ def test_numbers_that_are_added_in_one_unit_are_added_up(place: Place) -> None:
 
 
 def test_a_row_that_must_be_new_and_is_not_is_refused_by_the_database(place: Place) -> None:
-    row = {"organization_id": ORGANIZATION, "project_id": place.project.id, "path": "a", "agent_id": "ada", "token": 1}
+    row = {
+        "organization_id": ORGANIZATION,
+        "project_id": place.project.id,
+        "path": "a",
+        "agent_id": "ada",
+        "token": 1,
+        "place": "a",
+    }
     with place.store.transaction(ORGANIZATION) as transaction:
         transaction.unit(ORGANIZATION).insert(tables.fences, dict(row))
 

@@ -123,6 +123,7 @@ async def furnish(world: World, slug: str | None = None, marker: str = "plain") 
     await ada.record_cost(model=marker, input_tokens=1, output_tokens=1, cost_usd=1, idempotency_key="furnished")
     await owner.log_action(action=marker, resource_id=marker, metadata={"mark": marker})
     await owner.update_onboarding_config(**here, focus=marker, goals=[marker], version=0)
+    await owner.set_zones(**here, zones=[{"pattern": "zoned/", "mode": "read_only", "note": marker}], version=0)
     return Furnished(world, organization, ids, callers, marker)
 
 

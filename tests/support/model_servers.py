@@ -73,7 +73,7 @@ class Wire(Protocol):
 class ModelServer:
     """Serves a story on a port of its own until the context ends; what broke the story is raised there.
 
-    offered: the tools of the last turn. shown: the results of the calls, in order.
+    offered: the tools of the last turn. shown: the results of the calls, in order. told: the last turn as it was sent.
     """
 
     def __init__(self, wire: Wire, story: Story) -> None:
@@ -83,6 +83,7 @@ class ModelServer:
         self._step: Call | Say | None = None
         self.offered: list[str] = []
         self.shown: list[Shown] = []
+        self.told = ""
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -107,6 +108,7 @@ class ModelServer:
             if not offered or self._server.broken is not None:
                 return None
             self.offered = offered
+            self.told = body.decode()
             return self._next(request)
 
     def _next(self, request: Mapping[str, Any]) -> bytes:

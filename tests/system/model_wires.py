@@ -56,6 +56,9 @@ class AnthropicMessages:
         )
 
 
+_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+
+
 class OpenaiResponses:
     """POST /v1/responses, as Codex asks it: the tools of an MCP server are a namespace."""
 
@@ -68,15 +71,23 @@ class OpenaiResponses:
     def result(self, request: Mapping[str, Any], call_id: str) -> Shown | None:
         """The `function_call_output` item of a call."""
         for item in request["input"]:
-            if item.get("type") == "function_call_output" and item["call_id"] == call_id:
+            if item.get("type") in _OUTPUTS and item["call_id"] == call_id:
                 return Shown(_texts(item["output"]))
         return None
 
     def call(self, call_id: str, call: Call) -> bytes:
-        """Stream a `function_call` item."""
+        """Stream a `function_call` item; a tool of Codex's own that takes plain text is called with it."""
+        if call.own and "input" in call.arguments:
+            return self._response({
+                "type": "custom_tool_call", "id": f"ctc_{call_id}", "call_id": call_id, "name": call.operation,
+                "input": call.arguments["input"], "status": "completed",
+            })  # fmt: skip
+        name = {"name": call.operation} if call.own else {
+            "namespace": "mcp__conductor", "name": f"conductor_{call.operation}",
+        }  # fmt: skip
         return self._response({
-            "type": "function_call", "id": f"fc_{call_id}", "call_id": call_id, "namespace": "mcp__conductor",
-            "name": f"conductor_{call.operation}", "arguments": json.dumps(call.arguments), "status": "completed",
+            "type": "function_call", "id": f"fc_{call_id}", "call_id": call_id, **name,
+            "arguments": json.dumps(call.arguments), "status": "completed",
         })  # fmt: skip
 
     def say(self, say: Say) -> bytes:
@@ -117,7 +128,7 @@ class GeminiContents:
 
     def call(self, call_id: str, call: Call) -> bytes:
         """Stream a `functionCall` part."""
-        name = f"mcp_conductor_conductor_{call.operation}"
+        name = call.operation if call.own else f"mcp_conductor_conductor_{call.operation}"
         return self._candidate({"functionCall": {"id": call_id, "name": name, "args": dict(call.arguments)}})
 
     def say(self, say: Say) -> bytes:

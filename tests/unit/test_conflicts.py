@@ -308,6 +308,7 @@ def test_a_strategy_says_what_to_do_and_a_deadlock_is_broken_under_each(strategy
         LOCKS: answer,
         TASKS: answer,
         BARE: answer,
+        ConflictKind.ZONE_VIOLATION: Answer.ASK_OWNERS,
         DEADLOCK: Answer.BREAK_CYCLE,
     }
     assert all(handling.because for handling in by_word)

@@ -200,8 +200,9 @@ def test_a_refusal_says_who_holds_what_since_when_until_when_and_what_to_do() ->
 
     error = refusal.value
     assert error.message == (
-        "src/*.py is leased by bob (exclusive) since 12:00:00Z until 12:01:00Z, and 1 more until 12:15:01Z. It may be "
-        "released or renewed before then; take a ready task elsewhere with claim_task, or ask again later."
+        "src/*.py is leased by bob (exclusive) since 12:00:00Z until 12:01:00Z, and 1 more until 12:15:01Z, if not "
+        "released or renewed before. Wait for it in line with acquire_lock and wait_s, or take a ready task elsewhere "
+        "with claim_task."
     )
     facts = {name: error.facts[name] for name in ("path", "holder", "since", "expires_at")}
     assert facts == {
