@@ -28,7 +28,7 @@ LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The module's runtime and what was seen while it started."""
+    """The module's runtime and what was seen while it started. others: processes of this run that were there before."""
 
     runtime: spawn.Runtime
     folder: Path
@@ -36,6 +36,7 @@ class Started:
     seconds: float
     progress: tuple[str, ...]
     handlers: tuple[Any, Any]
+    others: frozenset[int]
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,13 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     before = Path.cwd()
     os.chdir(state)
     said: list[str] = []
+    others = frozenset(process.pid for process in psutil.Process().children(recursive=True))
     began = time.monotonic()
     extra = {"PYTHONPATH": str(REPOSITORY), "CONDUCTOR_TEST_VARIABLE": "noon"}
     runtime = spawn.start_embedded(home / "ray", said.append, extra)
     seconds = time.monotonic() - began
     handlers = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
-    yield Started(runtime, home / "ray", state, seconds, tuple(said), handlers)
+    yield Started(runtime, home / "ray", state, seconds, tuple(said), handlers, others)
     runtime.stop()
     os.chdir(before)
 
@@ -63,8 +65,9 @@ def echo(started: Started) -> EchoHandle:
     return host
 
 
-def rays_processes() -> list[psutil.Process]:
-    return list(psutil.Process().children(recursive=True))
+def rays_processes(started: Started) -> list[psutil.Process]:
+    # Other modules of the same run may have a daemon or a database that lives on.
+    return [process for process in psutil.Process().children(recursive=True) if process.pid not in started.others]
 
 
 def test_a_bare_class_becomes_a_host_that_answers_on_uvloop(echo: EchoHandle) -> None:
@@ -155,17 +158,17 @@ def test_the_lean_head_stays_small(started: Started, echo: EchoHandle) -> None:
     uvloop.run(echo.ready(30))
 
     # Ray's own processes: the driver here is pytest, with all that the other rings have loaded.
-    sizes = [(process.name(), process.memory_info().rss) for process in rays_processes()]
+    sizes = [(process.name(), process.memory_info().rss) for process in rays_processes(started)]
 
     total_mb = sum(size for _, size in sizes) / 1e6
     print(f"start {started.seconds:.2f} s; RSS {total_mb:.0f} MB:", [(name, round(size / 1e6)) for name, size in sizes])
     assert total_mb < 600
 
 
-def test_ray_listens_on_loopback_only(echo: EchoHandle) -> None:
+def test_ray_listens_on_loopback_only(started: Started, echo: EchoHandle) -> None:
     listening = {
         connection.laddr.ip
-        for process in [psutil.Process(), *rays_processes()]
+        for process in [psutil.Process(), *rays_processes(started)]
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
