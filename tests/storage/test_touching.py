@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from alembic import command
-from sqlalchemy import event, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import text
 
 from conductor.domain.locks import Grant, Lease, LeaseEnd, Mode
 from storage import migrate, row_security
 from storage.engine import open_engine
 from storage.store import Store
 from storage.touching import place_of
+from storage.unit_of_work import UnitOfWork
 from tests.storage.conftest import ORGANIZATION, Place
 from tests.support.clocks import HandClock
+from tests.support.plans import lookups
 
 PROJECT = "prj_0000000001"
 OLDER = "0007"
@@ -99,31 +98,13 @@ def test_a_lease_that_is_granted_and_ended_in_one_transaction_leaves_no_place(pl
 
 
 def test_what_touches_paths_is_looked_up_and_not_looked_through(tmp_path: Path) -> None:
-    path = tmp_path / "conductor.db"
-    migrate.migrate(f"sqlite:///{path}")
-    store = Store(f"sqlite:///{path}", clock=HandClock())
-    asked: list[tuple[str, Any]] = []
+    def ask(tx: UnitOfWork) -> None:
+        tx.locks.touching.leases(PROJECT, ["src/a.py", "src/b.py"])
+        tx.locks.touching.fences(PROJECT, ["src/a.py"], but="ada", above=7)
+        tx.locks.touching.given(PROJECT, "ada", [("lck_1", 7)])
+        tx.locks.touching.holders(PROJECT, ["lck_1"])
 
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        asked.append((statement, parameters))
+    first_steps = [steps[0] for _, steps in lookups(tmp_path / "conductor.db", ORGANIZATION, ask)]
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        with store.reading(ORGANIZATION) as tx:
-            tx.locks.touching.leases(PROJECT, ["src/a.py", "src/b.py"])
-            tx.locks.touching.fences(PROJECT, ["src/a.py"], but="ada", above=7)
-            tx.locks.touching.given(PROJECT, "ada", [("lck_1", 7)])
-            tx.locks.touching.holders(PROJECT, ["lck_1"])
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-        store.close()
-
-    plain = sqlite3.connect(path)
-    plans = [
-        plain.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()[0][3].partition("(")[2]
-        for statement, parameters in asked
-        if statement.startswith("SELECT")
-    ]
-    plain.close()
     by_place, by_subject = "organization_id=? AND project_id=? AND place=?)", "organization_id=? AND subject_id=?)"
-    assert plans == [by_place, by_place, by_subject, by_subject]
+    assert first_steps == [by_place, by_place, by_subject, by_subject]

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conductor.domain import agents, errors, globs
-from conductor.domain.access import Role
-from conductor.domain.agents import Agent, AgentStatus, Health, Thresholds
+from conductor.domain.agents import Agent, Health, Thresholds
+from tests.support import records
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MANY = settings(max_examples=100, deadline=None)
@@ -25,23 +25,7 @@ patterns = st.sampled_from(
 
 
 def agent(allowed: Sequence[str] = (), denied: Sequence[str] = ()) -> Agent:
-    return Agent(
-        id="agn_7f3kq2m9xd",
-        project_id="prj_a",
-        agent_id="ada",
-        name="Ada",
-        provider=None,
-        model=None,
-        role=Role.CONTRIBUTOR,
-        capabilities=(),
-        allowed_paths=tuple(allowed),
-        denied_paths=tuple(denied),
-        token_budget=None,
-        instructions_file=None,
-        status=AgentStatus.IDLE,
-        created_at=NOW,
-        updated_at=NOW,
-    )
+    return records.agent(allowed_paths=tuple(allowed), denied_paths=tuple(denied))
 
 
 def matching(texts: Sequence[str]) -> set[str]:

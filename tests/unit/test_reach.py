@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from conductor.domain.access import Role
-from conductor.domain.agents import Agent, AgentStatus
+from conductor.domain.agents import Agent
 from conductor.domain.locks import Lease, LockTable, Mode
 from conductor.domain.money import UsdNano
 from conductor.domain.quotas import Level, Quota, Scope, TokenBudget, Window
 from conductor.domain.selection import Obstacle, Reach
+from tests.support import records
 from tests.support.records import NOW, task
 
 
@@ -23,24 +22,7 @@ def after(seconds: float) -> datetime:
 
 
 def agent(**particulars: Any) -> Agent:
-    plain = Agent(
-        id="agt_a",
-        project_id="prj_a",
-        agent_id="ada",
-        name="Ada",
-        provider=None,
-        model=None,
-        role=Role.CONTRIBUTOR,
-        capabilities=("python", "sql"),
-        allowed_paths=(),
-        denied_paths=(),
-        token_budget=None,
-        instructions_file=None,
-        status=AgentStatus.IDLE,
-        created_at=NOW,
-        updated_at=NOW,
-    )
-    return replace(plain, **particulars)
+    return records.agent(**{"capabilities": ("python", "sql"), **particulars})
 
 
 IN_A_MINUTE = after(60)

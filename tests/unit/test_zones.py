@@ -11,31 +11,16 @@ from hypothesis import strategies as st
 
 from conductor.domain import errors, globs, zones
 from conductor.domain.access import Role
-from conductor.domain.agents import Agent, AgentStatus
+from conductor.domain.agents import Agent
 from conductor.domain.zones import Zone, ZoneMap, ZoneMode
+from tests.support import records
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 OWNED, SHARED, READ_ONLY = ZoneMode.OWNED, ZoneMode.SHARED, ZoneMode.READ_ONLY
 
 
 def agent(name: str = "ada", role: Role = Role.CONTRIBUTOR, *capabilities: str) -> Agent:
-    return Agent(
-        id="agn_0000000000",
-        project_id="prj_0000000000",
-        agent_id=name,
-        name=name,
-        provider=None,
-        model=None,
-        role=role,
-        capabilities=capabilities,
-        allowed_paths=(),
-        denied_paths=(),
-        token_budget=None,
-        instructions_file=None,
-        status=AgentStatus.IDLE,
-        created_at=NOW,
-        updated_at=NOW,
-    )
+    return records.agent(agent_id=name, name=name, role=role, capabilities=capabilities)
 
 
 def barring(kept: list[Zone], path: str, who: Agent | None = None, *, changes: bool = True) -> str | None:
